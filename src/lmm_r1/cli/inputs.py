@@ -1,0 +1,63 @@
+"""Whether what the configuration points at is there, looked up before anything heavy is imported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lmm_r1.cli.checks import Config, lookup
+from lmm_r1.errors import UserError
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+
+
+def check_training_inputs(config: Config, *, fre_run_follows: bool = False) -> None:
+    """Raises `UserError` for a missing file, model, starting run or GPU.
+
+    Args:
+        fre_run_follows: an earlier job of the same multirun will leave the run that `latest_fre` means.
+    """
+    if config["init_from"] is not None:
+        if not (config["init_from"] == "latest_fre" and fre_run_follows):
+            _check_start(config)
+    elif lookup(config, "sft.build") is None:
+        _check_model(config)
+    _check_files(config, "dataset")
+    if config["trainer"]["accelerator"] == "gpu" and not any(Path(device).exists() for device in GPU_DEVICES):
+        raise UserError("trainer.accelerator=gpu: this machine has no GPU; take trainer=cpu")
+
+
+def check_evaluation_inputs(config: Config) -> None:
+    """Raises `UserError` for a missing file or model."""
+    if config["rescore"] is None:
+        _check_model(config)
+    _check_files(config, "benchmark")
+
+
+def _check_start(config: Config) -> None:
+    # Here, because only a run that goes on from another needs to know how runs are laid out.
+    from lmm_r1.training.lineage import resolve_start
+
+    resolve_start(config["init_from"], config["model"]["path"], Path(config["output_root"]))
+
+
+def _check_model(config: Config) -> None:
+    path = config["model"]["path"]
+    folder = Path(path).expanduser()
+    if (folder / "config.json").is_file():
+        return
+    if (folder / "export" / "config.json").is_file():
+        raise UserError(f"model.path={path}: a run's folder; its model is model.path={folder / 'export'}")
+    if folder.is_dir():
+        raise UserError(f"model.path={path}: a folder without config.json, so no Hugging Face model")
+    if not HUB_ID.fullmatch(path) or folder.parent.is_dir():
+        raise UserError(f"model.path={path}: no such folder; give a Hugging Face folder or a hub id, organisation/name")
+
+
+def _check_files(config: Config, group: str) -> None:
+    for key in ("path", "validation_path"):
+        path = lookup(config, f"{group}.{key}")
+        if path is not None and not Path(path).expanduser().exists():
+            source = lookup(config, f"{group}.download")
+            raise UserError(f"{group}.{key}={path}: no such file" + (f"; {source}" if source else ""))

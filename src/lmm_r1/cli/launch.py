@@ -1,0 +1,66 @@
+"""What an entry point does before Hydra: check everything that was asked for, in under two seconds.
+
+`python train.py stage=fre` composes the configuration here first, so that a mistake ends in one line, before torch,
+transformers or vLLM are imported; then `@hydra.main` composes it again and makes the run's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from lmm_r1.cli.command_line import MULTIRUN_FLAGS, overrides_in, sweep_jobs
+from lmm_r1.cli.composition import compose_config
+from lmm_r1.cli.environment import prepare_environment
+from lmm_r1.cli.multirun import run_jobs
+from lmm_r1.cli.paths import CONFIG_FOLDER, register_resolvers
+from lmm_r1.cli.run_folder import is_first_process
+from lmm_r1.cli.user_errors import one_line_errors
+from lmm_r1.errors import UserError
+
+
+class Command(Protocol):
+    """One of the two things that can be done: `TrainCommand`, `EvalCommand`."""
+
+    name: str
+    """Of the script and of its configuration in `conf/`."""
+
+    def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
+        """Raise `UserError` unless each job's overrides can run, in order; give the folder to go on in, if any."""
+        ...
+
+
+def launch(main: Callable[[], None], command: Command) -> None:
+    """Check the command line, then run `main`, what `@hydra.main` made of the entry point's function."""
+    prepare_environment()
+    register_resolvers()
+    if is_first_process():
+        with one_line_errors():
+            _prepare(command)
+    main()
+
+
+def _prepare(command: Command) -> None:
+    arguments = sys.argv[1:]
+    overrides = overrides_in(arguments)
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if flags and set(flags) <= set(MULTIRUN_FLAGS):
+        with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+            jobs = sweep_jobs(overrides, GlobalHydra.instance().config_loader())
+        command.check(jobs)
+        raise SystemExit(run_jobs(Path(sys.argv[0]).resolve(), jobs))
+    if flags:
+        # Hydra answers a question, such as --help or --cfg job.
+        compose_config(command.name, overrides)
+        return
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError(f"start {command.name}.py without torchrun: trainer.devices=<n> starts the processes")
+    folder = command.check([overrides])
+    if folder is not None:
+        sys.argv.append(f"hydra.run.dir='{folder}'")

@@ -1,0 +1,135 @@
+"""`train.py`: from the composed configuration to a run of a stage."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from lmm_r1.cli.command_line import parse_overrides
+from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.inputs import check_training_inputs
+from lmm_r1.cli.run_folder import (
+    folder_to_resume,
+    is_first_process,
+    link_latest,
+    read_config,
+    resumed_config,
+    write_config,
+)
+from lmm_r1.cli.user_errors import one_line_errors
+from lmm_r1.cli.validate import validate_training
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+    from lmm_r1.training.run import Parts
+
+Config = dict[str, Any]
+
+
+class TrainCommand:
+    """See `lmm_r1.cli.launch.Command`."""
+
+    name = "train"
+
+    def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
+        folder = None
+        fre_roots: set[str] = set()
+        for overrides in jobs:
+            config, folder = final_config(plain(compose_config(self.name, overrides)), overrides)
+            validate_training(config)
+            check_training_inputs(config, fre_run_follows=config["output_root"] in fre_roots)
+            if config["stage_name"] == "fre":
+                fre_roots.add(config["output_root"])
+        return folder
+
+
+def train(composed: DictConfig) -> None:
+    """Run what was composed: prepare the run's folder, build the parts, train."""
+    with one_line_errors():
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        config = _open_folder(composed, folder) if is_first_process() else read_config(folder)
+        _run(config, folder)
+
+
+def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Path | None]:
+    """The configuration that a run really has, and the folder to go on in when it resumes an earlier one."""
+    if composed["resume"] is None:
+        return composed, None
+    folder = folder_to_resume(composed["resume"], Path(composed["output_root"]) / composed["stage_name"])
+    keys = [override.key_or_group for override in parse_overrides(overrides)]
+    return resumed_config(read_config(folder), composed, keys), folder
+
+
+def _open_folder(composed: DictConfig, folder: Path) -> Config:
+    """Write the configuration into the folder and make it the latest of its stage."""
+    overrides = list(HydraConfig.get().overrides.task)
+    config, resumed = final_config(plain(composed), overrides)
+    if config["init_from"] == "latest_fre":
+        config["init_from"] = _newest_fre_run(config)
+    if resumed is None or config != read_config(folder):
+        write_config(folder, config, [f"python train.py {shlex.join(overrides)}"])
+    link_latest(folder)
+    return config
+
+
+def _newest_fre_run(config: Config) -> str:
+    from lmm_r1.training.lineage import resolve_start
+
+    _, parent = resolve_start(config["init_from"], config["model"]["path"], Path(config["output_root"]))
+    return str(Path(parent).resolve())
+
+
+def _run(config: Config, folder: Path) -> None:
+    # Only now: these take seconds, and everything has been checked.
+    from lmm_r1.training.run import run_reinforcement, run_supervised
+
+    parts = _parts(config, folder)
+    if config["stage_name"] == "sft":
+        run_supervised(parts, instantiate(config["sft"], _convert_="all"))
+    else:
+        run_reinforcement(parts, instantiate(config["algorithm"], _convert_="all"))
+
+
+def _parts(config: Config, folder: Path) -> Parts:
+    from lmm_r1.training.run import Parts
+    from lmm_r1.training.settings import RunSettings
+
+    def build(group: str) -> Any:
+        return instantiate(config[group], _convert_="all")
+
+    return Parts(
+        run=RunSettings(
+            stage=config["stage_name"],
+            seed=config["seed"],
+            folder=folder,
+            outputs=Path(config["output_root"]),
+            init_from=config["init_from"],
+            resume=(folder / "checkpoints").is_dir(),
+            sample_table_rows=config["logger"]["sample_table_rows"],
+        ),
+        model=build("model"),
+        rollout=build("rollout"),
+        trainer=build("trainer"),
+        train_data=instantiate(config["dataset"]["train"], _convert_="all"),
+        validation_data=instantiate(config["dataset"]["validation"], _convert_="all"),
+        reward=build("reward"),
+        loggers=_loggers(config, folder),
+        config=config,
+    )
+
+
+def _loggers(config: Config, folder: Path) -> list[Logger]:
+    if config["logger"]["wandb"] is None:
+        return []
+    # One W&B run for a run's folder, resumed or not; an agent of a sweep brings the id of its own.
+    run_id = None if "WANDB_RUN_ID" in os.environ else f"{config['stage_name']}-{folder.name}"
+    build = instantiate(config["logger"]["wandb"], _convert_="all")
+    return [build(save_dir=str(folder), name=folder.name, version=run_id, config=config)]

@@ -1,0 +1,88 @@
+"""Chains of additions and subtractions of one-digit numbers, such as 3 + 4 - 2 + 6."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from PIL import Image, ImageDraw
+
+from lmm_r1.data.synthetic import canvas
+
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class ChainLatent:
+    numbers: tuple[int, ...]
+    operators: tuple[str, ...]
+    """One `"+"` or `"-"` between each two numbers."""
+
+
+class Chain:
+    """Every running value is at least 0. The figure is a 3 × 3 board with a symbol a cell, in reading order.
+
+    The difficulty is the number of terms.
+    """
+
+    name = "chain"
+    levels = (2, 5)
+
+    def sample(self, random: Random, level: int) -> ChainLatent:
+        numbers, operators = [random.randint(1, 9)], []
+        value = numbers[0]
+        for _ in range(level - 1):
+            operator = random.choice("+-") if value else "+"
+            number = random.randint(1, 9 if operator == "+" else min(9, value))
+            value += number if operator == "+" else -number
+            numbers.append(number)
+            operators.append(operator)
+        return ChainLatent(tuple(numbers), tuple(operators))
+
+    def answer(self, latent: ChainLatent) -> str:
+        return str(_values(latent)[-1])
+
+    def statement(self, latent: ChainLatent) -> str:
+        return f"{' '.join(_symbols(latent))} = ?"
+
+    def bare_question(self, latent: ChainLatent) -> str:
+        return f"_ {' '.join(f'{operator} _' for operator in latent.operators)} = ?"
+
+    def instruction(self, latent: ChainLatent) -> str:
+        return "Work out the chain."
+
+    def draw(self, latent: ChainLatent, marked: bool, size: int, random: Random) -> Image.Image:
+        image = canvas.sheet(size, random)
+        pen = ImageDraw.Draw(image)
+        side = size / COLUMNS
+        height = side * random.uniform(0.72, 0.88)
+        ink = (random.randint(0, 70),) * 3
+        for index, symbol in enumerate(_symbols(latent)):
+            if index % 2 and not marked:
+                continue
+            left, top, right, bottom = canvas.cell_box(index, COLUMNS, size)
+            across, down = (random.uniform(-0.06, 0.06) * side for _ in range(2))
+            box = (left + across, top + down, right + across, bottom + down)
+            canvas.glyph(pen, box, symbol, height, ink)
+        return image
+
+    def reading(self, latent: ChainLatent) -> str:
+        return f"I see {' '.join(_symbols(latent))}."
+
+    def work(self, latent: ChainLatent) -> str:
+        values = _values(latent)
+        steps = zip(values, latent.operators, latent.numbers[1:], values[1:], strict=False)
+        return " ".join(f"{before} {sign} {number} = {after}." for before, sign, number, after in steps)
+
+
+def _symbols(latent: ChainLatent) -> list[str]:
+    rest = zip(latent.operators, latent.numbers[1:], strict=True)
+    return [str(latent.numbers[0]), *(symbol for pair in rest for symbol in (pair[0], str(pair[1])))]
+
+
+def _values(latent: ChainLatent) -> list[int]:
+    """The running value after each number."""
+    values = [latent.numbers[0]]
+    for operator, number in zip(latent.operators, latent.numbers[1:], strict=True):
+        values.append(values[-1] + number if operator == "+" else values[-1] - number)
+    return values

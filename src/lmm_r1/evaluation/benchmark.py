@@ -1,0 +1,181 @@
+"""Run a benchmark: store what the model says first, score it in a second pass that needs no model.
+
+    <folder>/generation.json      what was asked for: seed, sampling, provenance
+    <folder>/completions/         the answers, one shard a batch, as rollouts are stored
+    <folder>/verdicts.parquet     one scored row a completion
+    <folder>/results.json         accuracy by family and rendering
+
+An interrupted generation goes on where it stopped; a changed reward only needs `score_benchmark` again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from lmm_r1.errors import UserError
+from lmm_r1.evaluation.results import Results, summarize
+from lmm_r1.evaluation.verdicts import Verdict, verdicts_of
+from lmm_r1.rollout.engine import RolloutEngine, sampling_seed
+from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.types import Completion, Problem, Sampling, Score
+
+
+class Problems(Protocol):
+    """A map-style data set."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Problem: ...
+
+
+class Scorer(Protocol):
+    """What scores completions, e.g. `lmm_r1.rewards.compose.RewardSum`."""
+
+    def score(self, items: Sequence[tuple[Problem, Completion]]) -> list[Score]: ...
+
+
+def evaluate(
+    engine: RolloutEngine,
+    problems: Problems,
+    scorer: Scorer,
+    sampling: Sampling,
+    folder: Path,
+    seed: int,
+    batch_size: int,
+    provenance: Mapping[str, str] | None = None,
+) -> Results:
+    """Generate what is not yet stored in `folder`, then score everything.
+
+    Args:
+        sampling: k completions of each problem give avg@k; one at temperature 0 is the usual greedy accuracy.
+        batch_size: problems in one call of the engine, and in one shard on disk.
+        provenance: what else decides the answers, such as the model's path and the data set's options; a stored
+            generation is only continued under the same.
+    """
+    run_benchmark(engine, problems, sampling, folder, batch_size, seed, provenance)
+    return score_benchmark(folder, scorer)
+
+
+def run_benchmark(
+    engine: RolloutEngine,
+    problems: Problems,
+    sampling: Sampling,
+    folder: Path,
+    batch_size: int,
+    seed: int,
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Store the completions of all problems, shard by shard, leaving alone the shards that are there already.
+
+    A problem's sampling seed follows from `seed` and its place in the data set alone, so neither the batch size nor
+    an interruption changes an answer, and two models meet the same seeds.
+
+    Raises:
+        UserError: no problems, or `folder` holds a generation of another kind.
+    """
+    if len(problems) == 0:
+        raise UserError("the benchmark has no problems; check its data set and size")
+    generation = {
+        "problems": len(problems),
+        "batch_size": batch_size,
+        "seed": seed,
+        "sampling": asdict(sampling),
+        "provenance": dict(provenance or {}),
+    }
+    _claim(folder, generation)
+    store = RolloutStore(folder / "completions")
+    stored = set(store.steps())
+    for shard, start in enumerate(range(0, len(problems), batch_size)):
+        if shard in stored:
+            continue
+        indices = range(start, min(start + batch_size, len(problems)))
+        batch = [problems[index] for index in indices]
+        seeds = [sampling_seed(seed, 0, index) for index in indices]
+        store.write(engine.generate(batch, sampling, seeds), step=shard, rank=0)
+
+
+def score_benchmark(folder: Path, scorer: Scorer) -> Results:
+    """Score the stored completions of `folder`, write `verdicts.parquet` and `results.json`, and sum up.
+
+    Raises:
+        UserError: nothing is stored, the generation is incomplete, or two problems share an id.
+    """
+    generation = _read_generation(folder)
+    store = RolloutStore(folder / "completions")
+    shards = -(-generation["problems"] // generation["batch_size"])
+    if len(store.steps()) < shards:
+        raise UserError(
+            f"{folder}: {len(store.steps())} of {shards} shards are stored; run the evaluation again to finish them"
+        )
+    verdicts: list[Verdict] = []
+    for shard in range(shards):
+        groups = store.read_step(shard)
+        scores = iter(scorer.score([(group.problem, one) for group in groups for one in group.completions]))
+        for group in groups:
+            group.scores = [next(scores) for _ in group.completions]
+        verdicts += verdicts_of(groups)
+    _refuse_shared_ids(verdicts)
+    _write_verdicts(verdicts, folder)
+    results = summarize(verdicts, generation)
+    results.to_json(folder / "results.json")
+    return results
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    """The scored rows of an evaluation.
+
+    Raises:
+        UserError: `folder` holds no scored evaluation.
+    """
+    path = folder / "verdicts.parquet"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run eval.py to make it")
+    frame = pd.read_parquet(path)
+    frame["format"] = frame["format"].astype(object).where(frame["format"].notna(), None)
+    return [Verdict(**row) for row in frame.to_dict("records")]
+
+
+def _write_verdicts(verdicts: Sequence[Verdict], folder: Path) -> None:
+    frame = pd.DataFrame([asdict(verdict) for verdict in verdicts])
+    frame["format"] = frame["format"].astype("float64")
+    frame.to_parquet(folder / "verdicts.parquet", index=False)
+
+
+def _claim(folder: Path, generation: Mapping[str, object]) -> None:
+    """Note what `folder` is for, or refuse to mix two generations in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "generation.json"
+    if path.is_file():
+        stored = _read_generation(folder)
+        different = [key for key in generation if stored.get(key) != generation[key]]
+        if different:
+            raise UserError(
+                f"{folder} holds answers generated with another {different[0]} "
+                f"({stored.get(different[0])}, now {generation[different[0]]}); choose another folder"
+            )
+        return
+    # Whole or not at all: an interruption here must not leave a folder that can no longer be continued.
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _read_generation(folder: Path) -> dict[str, object]:
+    path = folder / "generation.json"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; nothing was generated there")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _refuse_shared_ids(verdicts: Sequence[Verdict]) -> None:
+    seen: set[tuple[str, int]] = set()
+    for verdict in verdicts:
+        if (verdict.problem, verdict.sample) in seen:
+            raise UserError(f"two problems of the benchmark share the id {verdict.problem}; make its ids unique")
+        seen.add((verdict.problem, verdict.sample))

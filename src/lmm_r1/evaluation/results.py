@@ -1,0 +1,154 @@
+"""What an evaluation found: accuracy with error bars by family and rendering, as JSON, a table, or bare numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from lmm_r1.errors import UserError
+from lmm_r1.evaluation.statistics import Interval, accuracy_interval
+from lmm_r1.evaluation.verdicts import Verdict, grouped, item_accuracies, verdicts_of
+from lmm_r1.types import Group
+
+ALL = "all"
+"""The family, or the rendering, of a cell that counts them all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table: the completions of one family in one rendering, or of all of them."""
+
+    family: str
+    rendering: str
+    problems: int
+    completions: int
+    accuracy: Interval
+    """Mean over problems of the share of their completions that are right (avg@k), with its 95 % interval."""
+    format_rate: float | None
+    """Mean of the format term; None where the reward has no such term."""
+    truncation_rate: float
+    mean_length: float
+    """Tokens."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All cells of an evaluation, and how its completions were made."""
+
+    cells: tuple[Cell, ...]
+    generation: Mapping[str, object]
+    """Seed, sampling and provenance, as `generation.json` has them."""
+
+    def cell(self, family: str = ALL, rendering: str = ALL) -> Cell:
+        """The cell of a family and a rendering.
+
+        Raises:
+            KeyError: no such cell.
+        """
+        for cell in self.cells:
+            if (cell.family, cell.rendering) == (family, rendering):
+                return cell
+        raise KeyError(f"no problems of family {family!r} in rendering {rendering!r}")
+
+    def to_json(self, path: Path) -> None:
+        text = json.dumps(asdict(self), indent=2, sort_keys=True)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, path: Path) -> Results:
+        """Raises UserError where `path` is not there."""
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; run eval.py to make it")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        cells = (Cell(**{**cell, "accuracy": Interval(**cell["accuracy"])}) for cell in stored["cells"])
+        return cls(tuple(cells), stored["generation"])
+
+    def table(self) -> Table:
+        """The cells for the terminal, the totals last."""
+        table = Table(title="Accuracy (95 % interval)", title_justify="left")
+        for name in ("family", "rendering"):
+            table.add_column(name)
+        for name in ("problems", "accuracy %", "interval", "format %", "truncated %", "tokens"):
+            table.add_column(name, justify="right")
+        for cell in self.cells:
+            accuracy = cell.accuracy
+            table.add_row(
+                cell.family,
+                cell.rendering,
+                str(cell.problems),
+                f"{100 * accuracy.mean:.1f}",
+                f"{100 * accuracy.low:.1f} – {100 * accuracy.high:.1f}",
+                "–" if cell.format_rate is None else f"{100 * cell.format_rate:.1f}",
+                f"{100 * cell.truncation_rate:.1f}",
+                f"{cell.mean_length:.1f}",
+                style="bold" if cell.family == ALL else None,
+            )
+        return table
+
+
+def summarize(verdicts: Sequence[Verdict], generation: Mapping[str, object]) -> Results:
+    """A cell for each family in each rendering, for each rendering over all families, and for everything.
+
+    Renderings of one latent problem are one cluster of the error bars, so that showing a problem five times does not
+    pass for five problems.
+
+    Raises:
+        ValueError: no verdicts.
+    """
+    by_family = grouped(verdicts, lambda verdict: (verdict.family or verdict.source, verdict.rendering))
+    cells = [_cell(family, rendering, part) for (family, rendering), part in by_family.items()]
+    cells.sort(key=lambda cell: cell.family)
+    by_rendering = grouped(verdicts, lambda verdict: verdict.rendering)
+    cells += [_cell(ALL, rendering, part) for rendering, part in by_rendering.items()]
+    cells.append(_cell(ALL, ALL, verdicts))
+    return Results(tuple(cells), generation)
+
+
+def accuracy_metrics(groups: Sequence[Group]) -> dict[str, float]:
+    """The validation columns of a training run's metrics, from scored groups.
+
+    `validation/accuracy` is the plain mean over items, where an item counts the share of its completions that are
+    right (avg@k); `validation/accuracy/<rendering>` and `validation/accuracy/<family>/<rendering>` are the same over
+    their part. `validation/format` (absent where the reward has no format term) and `validation/length` (tokens) are
+    means over completions.
+    """
+    verdicts = verdicts_of(groups)
+    metrics = {"validation/accuracy": _average_accuracy(verdicts)}
+    metrics |= _accuracy_by(verdicts, lambda verdict: verdict.rendering)
+    with_family = [verdict for verdict in verdicts if verdict.family]
+    metrics |= _accuracy_by(with_family, lambda verdict: f"{verdict.family}/{verdict.rendering}")
+    formats = [verdict.format for verdict in verdicts if verdict.format is not None]
+    if formats:
+        metrics["validation/format"] = sum(formats) / len(formats)
+    metrics["validation/length"] = sum(verdict.length for verdict in verdicts) / len(verdicts)
+    return metrics
+
+
+def _cell(family: str, rendering: str, verdicts: Sequence[Verdict]) -> Cell:
+    accuracies = item_accuracies(verdicts)
+    latent_of = {verdict.problem: verdict.latent for verdict in verdicts}
+    formats = [verdict.format for verdict in verdicts if verdict.format is not None]
+    return Cell(
+        family=family,
+        rendering=rendering,
+        problems=len(accuracies),
+        completions=len(verdicts),
+        accuracy=accuracy_interval(list(accuracies.values()), [latent_of[problem] for problem in accuracies]),
+        format_rate=sum(formats) / len(formats) if formats else None,
+        truncation_rate=sum(verdict.truncated for verdict in verdicts) / len(verdicts),
+        mean_length=sum(verdict.length for verdict in verdicts) / len(verdicts),
+    )
+
+
+def _average_accuracy(verdicts: Sequence[Verdict]) -> float:
+    """Mean over problems of `item_accuracies`."""
+    accuracies = item_accuracies(verdicts)
+    return sum(accuracies.values()) / len(accuracies)
+
+
+def _accuracy_by(verdicts: Sequence[Verdict], key: Callable[[Verdict], str]) -> dict[str, float]:
+    return {f"validation/accuracy/{name}": _average_accuracy(part) for name, part in grouped(verdicts, key).items()}

@@ -1,0 +1,165 @@
+"""Policies and processors: from a folder or the hub into memory, and back into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    ProcessorMixin,
+    Qwen2_5_VLForConditionalGeneration,
+)
+
+from lmm_r1.errors import UserError
+
+DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adapters W + (alpha / rank)·B·A on frozen weights (LoRA, arXiv 2106.09685)."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    """Names of linear layers, e.g. `("q_proj", "v_proj")`; in the vision tower too, unless that is frozen."""
+
+
+def load_policy(
+    path: str,
+    dtype: str,
+    *,
+    attention: str = "sdpa",
+    freeze_vision: bool = False,
+    lora: LoraSettings | None = None,
+    gradient_checkpointing: bool = False,
+) -> Qwen2_5_VLForConditionalGeneration | PeftModel:
+    """A Qwen2.5-VL on the CPU in training mode, with its weights in `dtype` ("float32" or "bfloat16").
+
+    Under LoRA the reference policy is the same model inside `with policy.disable_adapter():`.
+    Raises `UserError` for whatever the user can mend: the path, the architecture, the dtype, the target modules.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"model.dtype={dtype} is not one of {', '.join(DTYPES)}")
+    folder = local_folder(path)
+    architecture = AutoConfig.from_pretrained(folder).model_type
+    if architecture != "qwen2_5_vl":
+        raise UserError(f"model.path={path} holds a {architecture}; choose a Qwen2.5-VL model")
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        folder, dtype=DTYPES[dtype], attn_implementation=attention
+    )
+    if freeze_vision:
+        model.model.visual.requires_grad_(False)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    policy = model if lora is None else _with_adapters(model, lora, freeze_vision)
+    return policy.train()  # transformers loads for inference, where checkpointing and dropout are switched off
+
+
+def load_processor(path: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:
+    """The processor of a model folder or hub id, its images bounded to between `min_pixels` and `max_pixels`.
+
+    None keeps the folder's own bound. Sampler and trainer must cut an image into the same patches: hand the engine
+    `pixel_bounds(processor)`. Raises `UserError` for a missing folder and for bounds that exclude each other.
+    """
+    processor = AutoProcessor.from_pretrained(local_folder(path))
+    size = processor.image_processor.size
+    if min_pixels is not None:
+        size.shortest_edge = min_pixels
+    if max_pixels is not None:
+        size.longest_edge = max_pixels
+    if size.shortest_edge > size.longest_edge:
+        raise UserError(
+            f"model.min_pixels={size.shortest_edge} is more than model.max_pixels={size.longest_edge}; "
+            "raise the one or lower the other"
+        )
+    return processor
+
+
+def pixel_bounds(processor: ProcessorMixin) -> dict[str, int]:
+    """The least and the greatest number of pixels of a resized image, as vLLM wants it: `mm_processor_kwargs["size"]`.
+
+    Transformers 5 calls these areas "edges".
+    """
+    size = processor.image_processor.size
+    return {"shortest_edge": size.shortest_edge, "longest_edge": size.longest_edge}
+
+
+def local_folder(path: str) -> Path:
+    """Where the model's files lie: `path` itself if it is a folder, else the download of the hub id `path`."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        folder = _download(path)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model.path={path} has no config.json; give a model folder in Hugging Face format")
+    return folder
+
+
+def _download(hub_id: str) -> Path:
+    cure = "give an existing model folder, or the id of a model on the Hugging Face hub"
+    try:
+        return Path(snapshot_download(hub_id, ignore_patterns=["*.bin", "*.pth"]))
+    except HFValidationError as error:
+        raise UserError(f"model.path={hub_id} does not exist; {cure}") from error
+    except (OSError, HfHubHTTPError) as error:
+        raise UserError(
+            f"model.path={hub_id} is neither a folder here nor a model that the Hugging Face hub could give; {cure}; "
+            f"without network, run `hf download {hub_id} --local-dir FOLDER` elsewhere and set model.path=FOLDER"
+        ) from error
+
+
+def _with_adapters(model: Qwen2_5_VLForConditionalGeneration, lora: LoraSettings, freeze_vision: bool) -> PeftModel:
+    settings = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules),
+        # Language and vision share names such as gate_proj; adapters there would thaw what was to stay frozen.
+        exclude_modules=r".*\.visual\..*" if freeze_vision else None,
+    )
+    try:
+        return get_peft_model(model, settings)
+    except ValueError as error:
+        raise UserError(
+            f"model.lora.target_modules={list(lora.target_modules)} names no layer of this model; "
+            "try q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+        ) from error
+
+
+@torch.no_grad()
+def merged_state_dict(model: torch.nn.Module) -> dict[str, Tensor]:
+    """The weights under Hugging Face's names for the plain model, adapters merged in and the tied head included.
+
+    The model is not changed. Tensors without an adapter are the live weights, not copies: use them before the next
+    optimiser step. A tied `lm_head.weight` is listed although it is the embedding: vLLM keeps its own copy of it.
+    """
+    if not isinstance(model, PeftModel):
+        return model.state_dict()
+    plain = model.get_base_model()
+    merged = {
+        name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name
+    }
+    for name, layer in plain.named_modules():
+        if isinstance(layer, LoraLayer):
+            weight = merged[f"{name}.weight"]
+            update = layer.get_delta_weight(model.active_adapter)
+            merged[f"{name}.weight"] = (weight.float() + update.float()).to(weight.dtype)
+    return merged
+
+
+def save_export(model: torch.nn.Module, processor: ProcessorMixin, folder: Path) -> None:
+    """Write a folder that transformers and vLLM load without this project: merged weights in the model's dtype,
+    config, generation settings, tokenizer, chat template and processor."""
+    plain = model.get_base_model() if isinstance(model, PeftModel) else model
+    plain.save_pretrained(folder, state_dict=merged_state_dict(model))
+    processor.save_pretrained(folder)

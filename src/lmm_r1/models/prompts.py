@@ -1,0 +1,53 @@
+"""From a problem to the text that both sampler and trainer read."""
+
+from __future__ import annotations
+
+from transformers import ProcessorMixin
+
+from lmm_r1.errors import UserError
+from lmm_r1.types import IMAGE_MARKER, Problem
+
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+IMAGE_TOKEN = "<|image_pad|>"
+
+
+def render_prompt(processor: ProcessorMixin, problem: Problem, system_prompt: str | None) -> str:
+    """The chat text that asks `problem`, up to and including the header of the assistant's turn.
+
+    Each `IMAGE_MARKER` becomes one `<|vision_start|><|image_pad|><|vision_end|>`, in reading order. The pad is left
+    single: vLLM and the processor expand it to the image's visual tokens, and would expand it twice.
+
+    Raises `UserError` where markers and images differ in number, or the text itself holds an image token.
+    """
+    pieces = problem.question.split(IMAGE_MARKER)
+    markers = len(pieces) - 1
+    if markers != len(problem.images):
+        raise UserError(
+            f"problem {problem.id}: the question has {markers} {IMAGE_MARKER} and {len(problem.images)} images; "
+            f"write one {IMAGE_MARKER} for each image"
+        )
+    content: list[dict[str, str]] = []
+    for number, piece in enumerate(pieces):
+        if number > 0:
+            content.append({"type": "image"})
+        if piece:
+            content.append({"type": "text", "text": piece})
+    messages = [{"role": "user", "content": content}]
+    if system_prompt is not None:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})
+    prompt = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    if prompt.count(IMAGE_TOKEN) != len(problem.images):
+        raise UserError(
+            f"problem {problem.id}: the text holds {IMAGE_TOKEN}, which only an image may; remove it from the question"
+        )
+    return prompt
+
+
+def banned_token_ids(processor: ProcessorMixin) -> tuple[int, ...]:
+    """The tokens of images and videos, which belong in prompts alone: ids in ascending order.
+
+    A sampled `<|image_pad|>` would make the model look for an image that is not there, so the sampler gives these
+    ids no probability, and the trainer leaves them out of its softmax: both then mean the same distribution.
+    """
+    vocabulary = processor.tokenizer.get_vocab()
+    return tuple(sorted(vocabulary[token] for token in VISION_TOKENS if token in vocabulary))

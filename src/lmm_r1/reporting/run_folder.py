@@ -1,0 +1,72 @@
+"""Read what a training run left on disk, finished or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lmm_r1.errors import UserError
+
+ACCURACY = "validation/accuracy"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The small files of a run; absent ones are empty."""
+
+    path: Path
+    metrics: pd.DataFrame
+    """One row an RL step, indexed by `rl_step`; NaN where not measured."""
+    summary: dict
+    """`summary.json`: stage, seed, lineage, wall seconds, validation before and after."""
+    config: str
+    """`config.yaml` as it stands."""
+
+    def column(self, name: str) -> pd.Series:
+        """The measured values of a column by RL step; empty where there are none."""
+        if name not in self.metrics:
+            return pd.Series(dtype=float)
+        return pd.to_numeric(self.metrics[name], errors="coerce").dropna()
+
+    def validation_accuracy(self) -> pd.DataFrame:
+        """Validation accuracy by RL step, `[validations, parts]`: `""` is all items, else a rendering."""
+        columns = [name for name in self.metrics if name == ACCURACY or _is_rendering(name)]
+        history = self.metrics[columns].apply(pd.to_numeric, errors="coerce").dropna(how="all")
+        return history.rename(columns=lambda name: name.removeprefix(ACCURACY).removeprefix("/"))
+
+
+def read_run(path: Path) -> RunFolder:
+    """Read a run's folder.
+
+    Raises:
+        UserError: `path` is no folder, or its metrics lack the column `rl_step`.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a run's folder; give one that train.py made, such as outputs/fre/latest")
+    return RunFolder(path, _read_metrics(path / "metrics.csv"), _read_summary(path), _read_text(path / "config.yaml"))
+
+
+def _is_rendering(column: str) -> bool:
+    """Whether the column is accuracy by rendering, not by family and rendering."""
+    return column.startswith(f"{ACCURACY}/") and column.count("/") == 2
+
+
+def _read_metrics(path: Path) -> pd.DataFrame:
+    if not path.is_file() or path.stat().st_size == 0:
+        return pd.DataFrame()
+    metrics = pd.read_csv(path)
+    if "rl_step" not in metrics:
+        raise UserError(f"{path} has no column rl_step; it was not written by train.py")
+    return metrics.set_index("rl_step").sort_index()
+
+
+def _read_summary(folder: Path) -> dict:
+    text = _read_text(folder / "summary.json")
+    return json.loads(text) if text else {}
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,73 @@
+"""What people put around an answer: boxes, dollars, bold, a full stop."""
+
+from __future__ import annotations
+
+import re
+
+_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_WRAPPERS = (
+    re.compile(r"\$\$(?P<body>[^$]*)\$\$"),
+    re.compile(r"\$(?P<body>[^$]*)\$"),
+    re.compile(r"\\\((?P<body>(?:(?!\\\)).)*)\\\)", re.DOTALL),
+    re.compile(r"\\\[(?P<body>(?:(?!\\\]).)*)\\\]", re.DOTALL),
+    re.compile(r"\*\*(?P<body>[^*]*)\*\*"),
+)
+_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{(?P<body>[^{}]*)\}")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
+
+
+def boxed_contents(text: str) -> list[str]:
+    r"""The contents of each `\boxed{…}` or `\fbox{…}` in reading order; braces nest; a box never closed is none."""
+    contents = []
+    position = 0
+    while (opening := _BOX.search(text, position)) is not None:
+        end = _closing_brace(text, opening.end())
+        if end is None:
+            break
+        contents.append(text[opening.end() : end])
+        position = end + 1
+    return contents
+
+
+def bare(text: str) -> str:
+    """The answer without what is wrapped around the whole of it; full-width ASCII becomes ASCII.
+
+    The innermost text is reached by unwrapping until nothing changes. A box inside other text is left alone.
+    """
+    text = text.translate(_FULL_WIDTH).strip()
+    while (unwrapped := _unwrap_once(text)) != text:
+        text = unwrapped
+    return text
+
+
+def plain_words(text: str) -> str:
+    r"""`bare`, also out of a `\text{…}` around the whole."""
+    text = bare(text)
+    while (wrapped := _TEXT.fullmatch(text)) is not None:
+        text = bare(wrapped["body"])
+    return text
+
+
+def _unwrap_once(text: str) -> str:
+    for wrapper in _WRAPPERS:
+        if (wrapped := wrapper.fullmatch(text)) is not None:
+            return wrapped["body"].strip()
+    opening = _BOX.match(text)
+    if opening is not None and _closing_brace(text, opening.end()) == len(text) - 1:
+        return text[opening.end() : -1].strip()
+    if text.endswith((".", "。")) and not text.endswith(".."):
+        return text[:-1].rstrip()
+    return text
+
+
+def _closing_brace(text: str, start: int) -> int | None:
+    """The index of the brace that closes the one before `start`."""
+    depth = 1
+    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        if brace.group() == "{":
+            depth += 1
+        elif brace.group() == "}":
+            depth -= 1
+            if depth == 0:
+                return brace.start()
+    return None

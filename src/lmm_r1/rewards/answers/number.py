@@ -1,0 +1,58 @@
+"""Numbers, compared exactly."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from lmm_r1.rewards.answers.markup import bare
+
+_GROUPED = re.compile(
+    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\{,\}|,\\!|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
+)
+_CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[0-9.])")
+_DECIMAL = re.compile(r"[+-]?\s*(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_QUOTIENT = re.compile(r"([+-]?)\s*(?:\\[dt]?frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}|([0-9]+)\s*/\s*([0-9]+))")
+_LONGEST = 128
+
+
+def without_separators(text: str) -> str:
+    r"""The text with commas and thin spaces between groups of three digits removed: `1{,}234` and `1\,234` are 1234.
+
+    A separator counts only where one to three digits stand before the first group, so `0,123` and `12345,678` keep
+    theirs.
+    """
+    return _GROUPED.sub(lambda number: re.sub(r"[^0-9]", "", number.group()), text)
+
+
+def plain_number(text: str) -> Fraction | None:
+    """The exact value of an integer or decimal, thousands commas and currency sign allowed; None for all else."""
+    text = _CURRENCY.sub(r"\1", without_separators(bare(text)))
+    if len(text) > _LONGEST or _DECIMAL.fullmatch(text) is None:
+        return None
+    return Fraction(text.replace(" ", ""))
+
+
+def exact_number(text: str) -> Fraction | None:
+    """`plain_number`, or a quotient of two integers."""
+    quotient = _QUOTIENT.fullmatch(bare(text))
+    if quotient is None or len(text) > _LONGEST:
+        return plain_number(text)
+    numerator, denominator = (int(part) for part in quotient.groups()[1:] if part is not None)
+    if denominator == 0:
+        return None
+    return Fraction(-numerator if quotient[1] == "-" else numerator, denominator)
+
+
+def judge_number(gold: str, answer: str, choices: tuple[str, ...] = ()) -> str:
+    """Whether both are the same number, exactly; 0.333 is not 1/3, and NaN or infinity is no number."""
+    expected, given = exact_number(gold), exact_number(_value(answer))
+    if expected is None or given is None:
+        return "unparsable"
+    return "ok" if expected == given else "wrong"
+
+
+def _value(answer: str) -> str:
+    """The right side of `x = 5`, where the left is one letter; anything else unchanged."""
+    assigned = re.fullmatch(r"\s*\$?\s*[A-Za-z]\s*=\s*([^=]+)", answer)
+    return assigned[1].rstrip("$ .") if assigned else answer

@@ -1,0 +1,53 @@
+"""What a verification may use up: processor time here, memory in a worker."""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class OutOfTime(BaseException):
+    """The processor time is spent. Not an `Exception`, so that the broad handlers inside libraries let it through."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises `OutOfTime` once the process has used `seconds` of processor time inside the block.
+
+    Processor time, so that a busy machine does not change a verdict. It interrupts Python code only: one long operation
+    inside C goes on, until `limit_processor` ends the worker. Works on the main thread only (it is a signal); SIGPROF
+    leaves the SIGALRM of other tools alone.
+    """
+
+    def expire(signal_number: int, frame: object) -> None:
+        raise OutOfTime
+
+    previous = signal.signal(signal.SIGPROF, expire)
+    # Repeated, in case a bare `except:` somewhere below swallows the first one.
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
+
+
+def limit_memory(gibibytes: float) -> None:
+    """Limits this process's address space: an allocation beyond it becomes a `MemoryError`. For workers only."""
+    size = int(gibibytes * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def limit_processor(seconds: float) -> None:
+    """Has the kernel end this process with SIGXCPU after `seconds` more of processor time. For workers only.
+
+    Nothing a library does can catch or delay it, and a busy machine does not bring it forward. Rounded up to whole
+    seconds.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))

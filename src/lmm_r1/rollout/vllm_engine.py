@@ -1,0 +1,189 @@
+"""The engine of training and evaluation: vLLM, inside the trainer's process, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lmm_r1.models.loading import load_processor
+from lmm_r1.models.prompts import banned_token_ids
+from lmm_r1.rollout.engine import check_generate_arguments
+from lmm_r1.rollout.isolation import isolated_random_state, kept_threads, silenced_unless_failing
+from lmm_r1.rollout.prompts import Prompt, render_prompts
+from lmm_r1.rollout.vllm_setup import import_vllm, kept_process_group, one_engine_a_rank
+from lmm_r1.types import Completion, Group, Problem, Sampling
+
+GIB = 2**30
+
+
+class VLLMEngine:
+    """vLLM behind the `RolloutEngine` protocol. At most one may be open in a process at a time.
+
+    Args:
+        model_path: a Hugging Face folder or id; its weights are version 0.
+        dtype: of weights and activations, e.g. "float32" or "bfloat16".
+        system_prompt: what precedes every problem, or None for what the chat template puts there.
+        min_pixels, max_pixels: bounds of an image's area after resizing; None for what the processor was saved with.
+        max_model_len: the most tokens of prompt and completion together.
+        max_num_seqs: the most completions that are sampled at the same time.
+        max_images: the most images in one prompt.
+        enforce_eager: whether to skip compilation and CUDA graphs: a quick start, and slower sampling on GPUs.
+        gpu_memory_utilization: the share of the GPU's memory that the engine may fill; without effect where
+            `kv_cache_gib` is given.
+        kv_cache_gib: the size of the key-value cache in GiB; needed on CPU, where a share of all memory is too much.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        dtype: str,
+        system_prompt: str | None,
+        min_pixels: int | None,
+        max_pixels: int | None,
+        max_model_len: int,
+        max_num_seqs: int,
+        max_images: int,
+        enforce_eager: bool,
+        gpu_memory_utilization: float,
+        kv_cache_gib: float | None,
+    ) -> None:
+        self._processor = load_processor(model_path, min_pixels, max_pixels)
+        self._banned = banned_token_ids(self._processor)
+        self._system_prompt = system_prompt
+        self._max_model_len = max_model_len
+        self._version = 0
+        self._joined_group = torch.distributed.is_initialized()
+        with isolated_random_state(), kept_threads(), silenced_unless_failing(), one_engine_a_rank() as executor:
+            vllm = import_vllm()
+            self._sampling_params = vllm.SamplingParams
+            self._llm = vllm.LLM(
+                model_path,
+                dtype=dtype,
+                distributed_executor_backend=executor,
+                logprobs_mode="processed_logprobs",
+                logits_processors=[_ban(self._banned)],
+                max_model_len=max_model_len,
+                max_num_seqs=max_num_seqs,
+                # A prompt in one piece: vLLM cannot take back the random number of an unfinished prompt on CPU.
+                enable_chunked_prefill=False,
+                max_num_batched_tokens=max(max_model_len, 8192),
+                limit_mm_per_prompt={"image": max_images, "video": 0},
+                mm_processor_kwargs={"size": dict(self._processor.image_processor.size)},
+                # Processed images come back once an epoch: not worth vLLM's default of 4 GiB.
+                mm_processor_cache_gb=0,
+                enforce_eager=enforce_eager,
+                gpu_memory_utilization=gpu_memory_utilization,
+                kv_cache_memory_bytes=None if kv_cache_gib is None else int(kv_cache_gib * GIB),
+                use_tqdm_on_load=False,
+            )
+
+    def load_weights(self, state_dict: Mapping[str, Tensor], version: int) -> None:
+        """See `RolloutEngine`. Raises `ValueError` for a state dict without its output head.
+
+        vLLM keeps a packed copy of a tied head on CPU and would go on sampling with the old one, without an error.
+        """
+        if "lm_head.weight" not in state_dict:
+            raise ValueError("the state dict lacks lm_head.weight: pass state_dict(), which names tied weights twice")
+        with isolated_random_state(), kept_threads():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state_dict.items())})
+        self._version = version
+        # Older vLLM keeps no version.
+        if hasattr(self._llm, "update_weight_version"):
+            self._llm.update_weight_version(str(version))
+
+    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+        """See `RolloutEngine`."""
+        check_generate_arguments(problems, sampling, seeds)
+        prompts = render_prompts(self._processor, problems, self._system_prompt, sampling, self._max_model_len)
+        self._forget()
+        with isolated_random_state():
+            outputs = self._llm.generate(
+                [_engine_prompt(prompt) for prompt in prompts],
+                [self._engine_sampling(sampling, seed) for seed in seeds],
+                use_tqdm=False,
+            )
+        return [self._group(problem, output) for problem, output in zip(problems, outputs, strict=True)]
+
+    def close(self) -> None:
+        """See `RolloutEngine`. Another engine may be built afterwards."""
+        if self._llm is None:
+            return
+        with kept_process_group(self._joined_group):
+            self._llm.llm_engine.engine_core.shutdown()
+        self._llm = None
+
+    def _forget(self) -> None:
+        """Drop what was computed from earlier prompts and images: it may stem from older weights.
+
+        Before every call rather than after every sync, so that a call's arithmetic does not depend on what validation
+        or an earlier step left in the caches, and a resumed run repeats an uninterrupted one bit for bit.
+        """
+        self._llm.reset_prefix_cache()
+        self._llm.llm_engine.reset_encoder_cache()
+
+    def _engine_sampling(self, sampling: Sampling, seed: int):
+        return self._sampling_params(
+            n=sampling.samples,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_new_tokens,
+            seed=seed,
+            logprobs=0,  # of the sampled token alone
+            flat_logprobs=True,
+            detokenize=False,
+        )
+
+    def _group(self, problem: Problem, output) -> Group:
+        texts = self._processor.tokenizer.batch_decode(
+            [sample.token_ids for sample in output.outputs], skip_special_tokens=True
+        )
+        completions = [
+            Completion(
+                token_ids=tuple(sample.token_ids),
+                logprobs=tuple(sample.logprobs.logprobs),
+                text=text,
+                finish_reason=sample.finish_reason,
+                weight_version=self._version_of(sample),
+            )
+            for sample, text in zip(output.outputs, texts, strict=True)
+        ]
+        return Group(problem, tuple(output.prompt_token_ids), completions)
+
+    def _version_of(self, sample) -> int:
+        """The version that vLLM recorded while it sampled; before the first sync and in older vLLM, our own count."""
+        spans = getattr(sample, "weight_versions", None) or []
+        versions = {span.version for span in spans} - {"default"}
+        if versions - {str(self._version)}:
+            raise RuntimeError(f"sampled with weights {sorted(versions)} while version {self._version} was loaded")
+        return self._version
+
+
+def _engine_prompt(prompt: Prompt) -> dict:
+    if not prompt.images:
+        return {"prompt_token_ids": prompt.token_ids}
+    return {"prompt_token_ids": prompt.token_ids, "multi_modal_data": {"image": list(prompt.images)}}
+
+
+def _ban(token_ids: Sequence[int]) -> type:
+    """A logits processor that gives `token_ids` no probability at all, in one operation for the whole batch.
+
+    vLLM's own means are a bias of at most -100, which is no ban, or lists that are applied request by request.
+    """
+    from vllm.v1.sample.logits_processor import LogitsProcessor
+
+    class BannedTokens(LogitsProcessor):
+        def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
+            self.token_ids = torch.tensor(token_ids, dtype=torch.int64, device=device)
+
+        def apply(self, logits: Tensor) -> Tensor:
+            return logits.index_fill_(-1, self.token_ids, -torch.inf)
+
+        def is_argmax_invariant(self) -> bool:
+            return False
+
+        def update_state(self, batch_update) -> None:
+            pass
+
+    return BannedTokens

@@ -1,0 +1,85 @@
+"""Checkpoints at the ends of RL steps, and a clean way out when somebody asks to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+
+log = logging.getLogger(__name__)
+
+PATTERN = "step_{:06d}.ckpt"
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last complete checkpoint; one that was being written when the process died has another name."""
+    return max(folder.glob("step_*.ckpt"), default=None)
+
+
+def steps_in(checkpoint: Path) -> int:
+    """How many steps were done when it was written."""
+    return int(checkpoint.stem.removeprefix("step_"))
+
+
+class Checkpoints(L.Callback):
+    """Saves weights, optimiser, schedule, RL step and random state every so many RL steps.
+
+    On SIGTERM or Ctrl-C it lets the step at hand finish, saves, and stops the trainer; a second signal stops at
+    once, and the last checkpoint stands.
+    """
+
+    def __init__(self, folder: Path, *, every: int, keep: int) -> None:
+        self.folder, self.every, self.keep = folder, every, keep
+        self.stop_signal: signal.Signals | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_signal is not None:
+            raise KeyboardInterrupt
+        self.stop_signal = signal.Signals(number)
+        log.warning("%s: finishing this step, then saving; once more stops at once", self.stop_signal.name)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._anyone_asked_to_stop(trainer):
+            self.save(trainer, pl_module)
+            trainer.should_stop = True
+        elif pl_module.steps_done % self.every == 0:
+            self.save(trainer, pl_module)
+
+    def save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write a checkpoint of the state after `steps_done` steps, whole or not at all; drop the oldest."""
+        path = self.folder / PATTERN.format(pl_module.steps_done)
+        temporary = path.with_suffix(".writing")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, path)
+            for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+                old.unlink()
+        trainer.strategy.barrier()
+
+    def _anyone_asked_to_stop(self, trainer: L.Trainer) -> bool:
+        asked = torch.tensor(float(self.stop_signal is not None), device=trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce(asked, reduce_op="sum")
+        return bool(asked)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        random.setstate(state_dict["python"])
+        np.random.set_state(state_dict["numpy"])
+        torch.set_rng_state(state_dict["torch"])

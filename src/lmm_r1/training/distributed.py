@@ -1,0 +1,43 @@
+"""The few sums that several processes make together; each is the identity in a single process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+
+
+def sum_over_processes(trainer: L.Trainer, tensor: torch.Tensor) -> torch.Tensor:
+    """The elementwise sum of every process's tensor."""
+    if trainer.world_size == 1:
+        return tensor
+    return trainer.strategy.reduce(tensor.clone(), reduce_op="sum")
+
+
+def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
+    """Replace the gradients by their sum over processes, in one flat message.
+
+    A parameter that no micro-batch of this process used takes part with zeros, so that the processes stay in step.
+    """
+    if trainer.world_size == 1:
+        return
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch._utils._flatten_dense_tensors([parameter.grad for parameter in parameters])
+    torch.distributed.all_reduce(flat)
+    summed = torch._utils._unflatten_dense_tensors(flat, [parameter.grad for parameter in parameters])
+    for parameter, gradient in zip(parameters, summed, strict=True):
+        parameter.grad.copy_(gradient)
+
+
+def gather_objects(trainer: L.Trainer, value: Any) -> list[Any]:
+    """Every process's value, in the order of ranks, on every process."""
+    if trainer.world_size == 1:
+        return [value]
+    gathered: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(gathered, value)
+    return gathered

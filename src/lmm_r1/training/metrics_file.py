@@ -1,0 +1,48 @@
+"""`metrics.csv`: one row an RL step, complete after every step and exact after a resume."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+
+class MetricsFile:
+    """A table on disk that grows by a row a step, and by a column when a new quantity appears.
+
+    Rows are appended; the file is rewritten (beside, then renamed) only when a column is new, so that a kill at any
+    moment leaves a readable table.
+    """
+
+    def __init__(self, path: Path, *, keep_through: int | None) -> None:
+        """Args: `keep_through`: the last RL step whose row survives, None to start an empty table."""
+        self.path = path
+        self._rows: list[dict[str, str]] = []
+        self._columns: list[str] = ["step"]
+        if keep_through is not None and path.exists():
+            with path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                self._columns = list(reader.fieldnames or self._columns)
+                # A killed process may have left half a line: its step is beyond the checkpoint.
+                self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= keep_through]
+        self._rewrite()
+
+    def append(self, step: int, metrics: dict[str, float]) -> None:
+        """Add the row of one step; empty cells stand for what was not measured."""
+        row = {"step": str(step)} | {name: repr(float(value)) for name, value in metrics.items()}
+        new = [name for name in row if name not in self._columns]
+        self._rows.append(row)
+        if new:
+            self._columns += new
+            self._rewrite()
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _rewrite(self) -> None:
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(temporary, self.path)

@@ -1,0 +1,273 @@
+"""One run of a stage, from settings to what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lmm_r1.models.loading import load_policy, load_processor, save_export
+from lmm_r1.models.prompts import banned_token_ids
+from lmm_r1.reporting.report import write_report
+from lmm_r1.rewards.compose import RewardSum
+from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.training import lineage
+from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
+from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.metrics_file import MetricsFile
+from lmm_r1.training.module import GRPOModule
+from lmm_r1.training.phases import Phases
+from lmm_r1.training.recorder import Recorder
+from lmm_r1.training.rollout_callback import RolloutCallback
+from lmm_r1.training.sampler import PolicySampler
+from lmm_r1.training.settings import (
+    AlgorithmSettings,
+    ModelSettings,
+    RolloutSettings,
+    RunSettings,
+    SupervisedSettings,
+    TrainerSettings,
+)
+from lmm_r1.training.supervised import SupervisedModule
+from lmm_r1.training.validation import Validator
+from lmm_r1.types import Problem
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What both kinds of run are given, ready made by the entry point."""
+
+    run: RunSettings
+    model: ModelSettings
+    rollout: RolloutSettings
+    trainer: TrainerSettings
+    train_data: Sequence[Any]
+    validation_data: Sequence[Problem]
+    reward: RewardSum
+    loggers: list[Logger]
+    config: dict[str, Any]
+    """The resolved configuration, for the lineage."""
+
+
+def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
+    """GRPO on verifiable problems: FRE and MGT differ in data and starting weights alone."""
+    phases = Phases()
+    with phases("start"):
+        start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path, parts.run.outputs)
+        _prepare_process(parts)
+        policy, processor = _load(parts.model, start)
+        banned = banned_token_ids(processor)
+        needs_copy = algorithm.kl_coef != 0 and parts.model.lora is None
+        module = GRPOModule(
+            policy,
+            load_policy(start, parts.model.dtype, attention=parts.model.attention) if needs_copy else None,
+            algorithm,
+            temperature=parts.rollout.temperature,
+            banned_token_ids=banned,
+            optimiser_steps=parts.trainer.steps * algorithm.mini_batches * algorithm.inner_epochs,
+            phases=phases,
+            seed=parts.run.seed,
+        )
+    sampler = PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases)
+    rollouts = RolloutCallback(
+        sampler,
+        algorithm.advantage,
+        processor,
+        parts.rollout.training,
+        RolloutStore(parts.run.folder / "rollouts"),
+        seed=parts.run.seed,
+    )
+    _fit(
+        parts,
+        module,
+        sampler,
+        phases,
+        callbacks=[rollouts],
+        measured=lambda: rollouts.metrics | module.metrics,
+        batch_size=parts.trainer.prompts_per_step,
+        collate=RolloutBatch,
+        processor=processor,
+        start=start,
+        parent=parent,
+    )
+
+
+def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
+    """Maximum likelihood on generated traces: how the tiny model comes by what it knows before RL."""
+    phases = Phases()
+    with phases("start"):
+        _prepare_process(parts)
+        start = _random_model(parts, settings) if settings.build else parts.model.path
+        policy, processor = _load(parts.model, start)
+        module = SupervisedModule(
+            policy,
+            processor,
+            settings,
+            system_prompt=parts.model.system_prompt,
+            banned_token_ids=banned_token_ids(processor),
+            steps=parts.trainer.steps,
+            phases=phases,
+        )
+    _fit(
+        parts,
+        module,
+        PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases),
+        phases,
+        callbacks=[],
+        measured=lambda: module.metrics,
+        batch_size=settings.batch_size,
+        collate=list,
+        processor=processor,
+        start=start,
+        parent=None,
+    )
+
+
+def _fit(
+    parts: Parts,
+    module: GRPOModule | SupervisedModule,
+    sampler: PolicySampler,
+    phases: Phases,
+    *,
+    callbacks: list[L.Callback],
+    measured: Callable[[], dict[str, float]],
+    batch_size: int,
+    collate: Callable[[list[Any]], Any],
+    processor: Any,
+    start: str,
+    parent: str | None,
+) -> None:
+    """Train from the newest checkpoint or from the start, and leave what a run leaves."""
+    run, settings = parts.run, parts.trainer
+    checkpoint = newest_checkpoint(run.folder / "checkpoints") if run.resume else None
+    first_step = steps_in(checkpoint) if checkpoint else 0
+    validation_store = RolloutStore(run.folder / "validation")
+    if rank_zero_only.rank == 0:
+        # What an interrupted run did after its last checkpoint will be done again, to the same result.
+        RolloutStore(run.folder / "rollouts").truncate_after(first_step - 1)
+        validation_store.truncate_after(first_step if checkpoint else -1)
+    table = MetricsFile(run.folder / "metrics.csv", keep_through=first_step if checkpoint else None)
+    validator = Validator(
+        sampler,
+        parts.validation_data,
+        parts.rollout.validation,
+        validation_store,
+        batch_size=settings.validation_batch_size,
+        seed=run.seed,
+    )
+    recorder = Recorder(
+        measured,
+        validator,
+        table,
+        parts.loggers,
+        phases,
+        steps=settings.steps,
+        validate_every=settings.validate_every,
+        sample_table_rows=run.sample_table_rows,
+    )
+    saver = Checkpoints(run.folder / "checkpoints", every=settings.checkpoint_every, keep=settings.keep_checkpoints)
+    trainer = _lightning_trainer(parts, [*callbacks, recorder, saver])
+    schedule = PromptSchedule(
+        size=len(parts.train_data),
+        prompts_per_step=batch_size,
+        steps=settings.steps,
+        first_step=first_step,
+        seed=run.seed,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
+    try:
+        with phases("total"):
+            trainer.fit(
+                module, schedule_loader(parts.train_data, schedule, collate), ckpt_path=checkpoint, weights_only=False
+            )
+        if saver.stop_signal is None and trainer.is_global_zero:
+            save_export(module.policy, processor, run.folder / "export")
+            _write_summary(parts, recorder, phases, module.steps_done, start, parent)
+            write_report(run.folder)
+            log.info("finished: %s", run.folder)
+    finally:
+        sampler.close()
+    if saver.stop_signal is not None:
+        log.warning("stopped after step %d; go on with: python train.py resume=%s", module.steps_done, run.folder)
+        raise SystemExit(128 + saver.stop_signal)
+
+
+def _prepare_process(parts: Parts) -> None:
+    L.seed_everything(parts.run.seed, verbose=False)
+    if parts.trainer.accelerator == "cpu":
+        # Numbers too small for a normal float slow a CPU's arithmetic by an order of magnitude.
+        torch.set_flush_denormal(True)
+        if parts.trainer.threads is not None:
+            torch.set_num_threads(parts.trainer.threads)
+
+
+def _load(settings: ModelSettings, start: str) -> tuple[torch.nn.Module, Any]:
+    policy = load_policy(
+        start,
+        settings.dtype,
+        attention=settings.attention,
+        freeze_vision=settings.freeze_vision,
+        lora=settings.lora,
+        gradient_checkpointing=settings.gradient_checkpointing,
+    )
+    return policy, load_processor(start, settings.min_pixels, settings.max_pixels)
+
+
+def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
+    """The folder of a freshly built model, whose tokenizer has read the training set's own text."""
+    folder = parts.run.folder / "initial"
+    if not (folder / "config.json").is_file():
+        pairs = (parts.train_data[index] for index in range(min(4096, len(parts.train_data))))
+        corpus = (text for problem, response in pairs for text in (problem.question, response))
+        settings.build(folder=folder, corpus=corpus, seed=parts.run.seed)
+    return str(folder)
+
+
+def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
+    settings = parts.trainer
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        max_epochs=1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=parts.run.folder,
+    )
+
+
+def _write_summary(
+    parts: Parts, recorder: Recorder, phases: Phases, steps: int, start: str, parent: str | None
+) -> None:
+    summary = {
+        "stage": parts.run.stage,
+        "seed": parts.run.seed,
+        "parent": parent,
+        "model_path": start,
+        "steps": steps,
+        "wall_seconds": dict(phases.total),
+        "validation": {"initial": recorder.initial_validation, "final": recorder.last_validation},
+        "config_hash": lineage.config_fingerprint(parts.config),
+        "data_hash": lineage.data_fingerprint(parts.train_data),
+        "versions": lineage.versions(),
+        "git_commit": lineage.git_commit(),
+    }
+    temporary = parts.run.folder / "summary.writing"
+    temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    os.replace(temporary, parts.run.folder / "summary.json")

@@ -1,0 +1,143 @@
+"""What a training run is told, one frozen record for each group of `conf/`.
+
+Hydra instantiates them (`_target_` in the group's file), so that a misspelt key fails there and nothing below the
+entry points ever sees a `DictConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lmm_r1.algorithms.losses import TokenLoss
+from lmm_r1.models.loading import LoraSettings
+from lmm_r1.rollout.engine import RolloutEngine
+from lmm_r1.types import Sampling
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """`conf/model`: the policy and how it is loaded."""
+
+    path: str
+    """A Hugging Face folder or hub id."""
+    dtype: str
+    """Of the trained weights, `float32` or `bfloat16`; the engine's is its own setting."""
+    attention: str
+    """transformers' `attn_implementation`."""
+    freeze_vision: bool
+    lora: LoraSettings | None
+    gradient_checkpointing: bool
+    min_pixels: int | None
+    max_pixels: int | None
+    """Bounds on an image's area in pixels; null keeps the processor's own."""
+    system_prompt: str | None
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings:
+    """`conf/algorithm`: from rewards to an optimiser step."""
+
+    advantage: Callable[[torch.Tensor], torch.Tensor]
+    """Rewards `[P, G]` to advantages `[P, G]`, see `lmm_r1.algorithms.advantages`."""
+    loss: Callable[..., TokenLoss]
+    """Per-token policy loss `[B, T]`, see `lmm_r1.algorithms.losses`."""
+    aggregation: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    """How token losses become one number, see `lmm_r1.algorithms.aggregation`."""
+    kl: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """Per-token estimate of the divergence from the reference policy, see `lmm_r1.algorithms.kl`."""
+    kl_coef: float
+    """0: no reference policy is built and no pass is made for it."""
+    learning_rate: float
+    betas: tuple[float, float]
+    weight_decay: float
+    schedule: str
+    """`constant` or `cosine`, over the optimiser steps of the whole run."""
+    warmup_ratio: float
+    """Share of the run's optimiser steps during which the learning rate rises linearly from 0."""
+    min_learning_rate_ratio: float
+    """Where the cosine ends, as a share of the learning rate."""
+    max_grad_norm: float
+    mini_batches: int
+    """Optimiser steps for each pass over a rollout."""
+    inner_epochs: int
+    """Passes over a rollout."""
+    micro_batch_size: int
+    """Completions in one forward and backward pass; changes memory and speed, never the result."""
+
+
+@dataclass(frozen=True)
+class RolloutSettings:
+    """`conf/rollout`: the engine and how it samples."""
+
+    engine: Callable[..., RolloutEngine]
+    """Called with `model_path` when the run starts."""
+    samples: int
+    temperature: float
+    max_new_tokens: int
+    validation_samples: int
+    validation_temperature: float
+
+    @property
+    def training(self) -> Sampling:
+        return Sampling(self.samples, self.temperature, self.max_new_tokens)
+
+    @property
+    def validation(self) -> Sampling:
+        return Sampling(self.validation_samples, self.validation_temperature, self.max_new_tokens)
+
+
+@dataclass(frozen=True)
+class SupervisedSettings:
+    """`conf/stage/sft`: the supervised warm start."""
+
+    steps: int
+    batch_size: int
+    micro_batch_size: int
+    learning_rate: float
+    warmup_ratio: float
+    max_grad_norm: float
+    build: Callable[..., None] | None
+    """Writes the randomly initialised model to start from (`folder`, `corpus`, `seed`); null trains `model.path`."""
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """`conf/trainer`: the machine and the budget."""
+
+    accelerator: str
+    devices: int
+    strategy: str
+    precision: str
+    """Lightning's precision, e.g. `32-true`, `bf16-mixed` (float32 master weights) or `bf16-true`."""
+    steps: int
+    """RL steps: one rollout and its updates each."""
+    prompts_per_step: int
+    """P, over all processes together."""
+    validate_every: int
+    """RL steps between validations; 0 validates at the start and the end only."""
+    validation_batch_size: int
+    """Problems in one call of the engine."""
+    checkpoint_every: int
+    keep_checkpoints: int
+    threads: int | None
+    """torch's threads for each process on CPU; null leaves what torch chose."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the entry point adds: which run this is."""
+
+    stage: str
+    seed: int
+    folder: Path
+    outputs: Path
+    """Where the runs of all stages lie, e.g. to find the newest finished FRE run."""
+    init_from: str | None
+    """null: `model.path`; `latest_fre`; or a run's or model's folder."""
+    resume: bool
+    sample_table_rows: int
+    """Rows of the table of samples sent to W&B at each validation."""

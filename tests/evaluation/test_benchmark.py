@@ -1,0 +1,124 @@
+"""Laws of generation and scoring."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from lmm_r1.errors import UserError
+from lmm_r1.evaluation.benchmark import evaluate, read_verdicts, run_benchmark, score_benchmark
+from lmm_r1.evaluation.results import Results
+from lmm_r1.types import Sampling
+from tests.evaluation.scripted import ExactScorer, HarshScorer, ScriptedEngine, Sums
+
+GREEDY = Sampling(samples=1, temperature=0.0, max_new_tokens=8)
+FOUR = Sampling(samples=4, temperature=1.0, max_new_tokens=8)
+
+
+@pytest.fixture
+def sums() -> Sums:
+    return Sums(10)
+
+
+def test_every_problem_is_asked_once_and_counted(tmp_path, sums):
+    engine = ScriptedEngine()
+    results = evaluate(engine, sums, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)
+    assert engine.asked == [sums[index].id for index in range(len(sums))]
+    assert results.cell().problems == len(sums)
+    assert results.cell(rendering="text_only").accuracy.mean == 1
+
+
+def test_resuming_generates_only_what_is_missing(tmp_path, sums):
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(ScriptedEngine(calls_before_interruption=2), sums, FOUR, tmp_path / "cut", 6, seed=3)
+    second = ScriptedEngine()
+    resumed = evaluate(second, sums, ExactScorer(), FOUR, tmp_path / "cut", seed=3, batch_size=6)
+    assert second.asked == [sums[index].id for index in range(12, len(sums))]
+    whole = evaluate(ScriptedEngine(), sums, ExactScorer(), FOUR, tmp_path / "whole", seed=3, batch_size=6)
+    assert resumed == whole
+
+
+def test_a_finished_generation_asks_nothing_more(tmp_path, sums):
+    run_benchmark(ScriptedEngine(), sums, GREEDY, tmp_path, 6, seed=0)
+    again = ScriptedEngine(calls_before_interruption=0)
+    run_benchmark(again, sums, GREEDY, tmp_path, 6, seed=0)
+    assert again.asked == []
+
+
+def test_scoring_again_without_an_engine_gives_the_same_results(tmp_path, sums):
+    first = evaluate(ScriptedEngine(), sums, ExactScorer(), FOUR, tmp_path, seed=0, batch_size=7)
+    written = (tmp_path / "results.json").read_bytes()
+    assert score_benchmark(tmp_path, ExactScorer()) == first
+    assert (tmp_path / "results.json").read_bytes() == written
+
+
+def test_another_reward_rescores_the_stored_answers(tmp_path, sums):
+    evaluate(ScriptedEngine(), sums, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=7)
+    harsh = score_benchmark(tmp_path, HarshScorer())
+    assert harsh.cell().accuracy.mean == 0
+    assert harsh.cell().format_rate is None
+    assert all(verdict.format is None for verdict in read_verdicts(tmp_path))
+
+
+def test_sampling_seeds_depend_on_the_problem_and_the_seed_alone(tmp_path, sums):
+    seeds = {}
+    for name, batch_size, seed in (("small", 1, 0), ("large", 20, 0), ("other", 20, 1)):
+        engine = ScriptedEngine()
+        run_benchmark(engine, sums, FOUR, tmp_path / name, batch_size, seed)
+        seeds[name] = engine.seeds
+    assert seeds["small"] == seeds["large"]
+    assert not set(seeds["large"]) & set(seeds["other"])
+
+
+def test_an_unfinished_generation_is_not_scored(tmp_path, sums):
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(ScriptedEngine(calls_before_interruption=2), sums, GREEDY, tmp_path, 6, seed=0)
+    with pytest.raises(UserError, match="2 of 4 shards"):
+        score_benchmark(tmp_path, ExactScorer())
+
+
+def test_two_generations_are_never_mixed(tmp_path, sums):
+    run_benchmark(ScriptedEngine(), sums, GREEDY, tmp_path, 6, seed=0, provenance={"model": "a"})
+    for changed in ({"seed": 1}, {"sampling": FOUR}, {"provenance": {"model": "b"}}, {"problems": Sums(4)}):
+        arguments = {"problems": sums, "sampling": GREEDY, "seed": 0, "provenance": {"model": "a"}} | changed
+        with pytest.raises(UserError, match=f"another {next(iter(changed))}.*choose another folder"):
+            run_benchmark(ScriptedEngine(), folder=tmp_path, batch_size=6, **arguments)
+
+
+def test_problems_with_one_id_are_refused(tmp_path):
+    class Repeated(Sums):
+        def __getitem__(self, index):
+            return super().__getitem__(0)
+
+    with pytest.raises(UserError, match="share the id even-0/text_only"):
+        evaluate(ScriptedEngine(), Repeated(2), ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=4)
+
+
+def test_a_benchmark_without_problems_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no problems"):
+        run_benchmark(ScriptedEngine(), Sums(0), GREEDY, tmp_path, 4, seed=0)
+
+
+def test_scoring_a_folder_without_a_generation_says_so(tmp_path):
+    with pytest.raises(UserError, match=r"generation\.json does not exist"):
+        score_benchmark(tmp_path, ExactScorer())
+    with pytest.raises(UserError, match=r"run eval\.py"):
+        read_verdicts(tmp_path)
+
+
+def test_results_survive_the_disk(tmp_path, sums):
+    results = evaluate(
+        ScriptedEngine(), sums, ExactScorer(), FOUR, tmp_path, 0, batch_size=8, provenance={"model": "tiny"}
+    )
+    assert Results.from_json(tmp_path / "results.json") == results
+    assert json.loads((tmp_path / "results.json").read_text())["generation"]["provenance"] == {"model": "tiny"}
+
+
+def test_verdicts_hold_one_row_a_completion(tmp_path, sums):
+    evaluate(ScriptedEngine(), sums, ExactScorer(), FOUR, tmp_path, seed=0, batch_size=8)
+    frame = pd.read_parquet(tmp_path / "verdicts.parquet")
+    assert len(frame) == 4 * len(sums)
+    assert set(frame["length"]) == {3}
+    assert frame.groupby("problem")["sample"].apply(list).map(lambda samples: samples == [0, 1, 2, 3]).all()

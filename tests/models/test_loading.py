@@ -1,0 +1,172 @@
+"""What is loaded is what was saved; what cannot be loaded says why."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmm_r1.errors import UserError
+from lmm_r1.models.loading import (
+    LoraSettings,
+    load_policy,
+    load_processor,
+    merged_state_dict,
+    pixel_bounds,
+    save_export,
+)
+from lmm_r1.models.prompts import render_prompt
+
+LORA = LoraSettings(rank=4, alpha=8.0, dropout=0.1, target_modules=("q_proj", "v_proj", "down_proj", "qkv"))
+
+
+@pytest.fixture
+def adapted(tiny_folder: Path):
+    """A policy whose adapters do something: LoRA starts with B = 0."""
+    model = load_policy(str(tiny_folder), "float32", lora=LORA)
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@torch.no_grad()
+def logits_of(model, processor, problem) -> torch.Tensor:
+    batch = processor(text=[render_prompt(processor, problem, None)], images=list(problem.images), return_tensors="pt")
+    return model.eval()(**batch).logits
+
+
+def test_merged_weights_are_those_of_peft(adapted) -> None:
+    merged = merged_state_dict(adapted)
+    expected = adapted.merge_and_unload().state_dict()
+    assert merged.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(merged[name], weight, atol=1e-6, rtol=0, msg=name)
+
+
+def test_merging_changes_nothing_in_the_model(adapted) -> None:
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    merged = merged_state_dict(adapted)
+    assert all(torch.equal(before[name], tensor) for name, tensor in adapted.state_dict().items())
+    assert not any(tensor.requires_grad for tensor in merged.values())
+
+
+def test_names_and_shapes_are_the_plain_models_with_and_without_adapters(policy, adapted) -> None:
+    plain = {name: tensor.shape for name, tensor in policy.state_dict().items()}
+    assert "lm_head.weight" in plain
+    for model in (policy, adapted):
+        assert {name: tensor.shape for name, tensor in merged_state_dict(model).items()} == plain
+
+
+@pytest.mark.parametrize("kind", ["policy", "adapted"])
+def test_an_export_gives_the_same_logits(kind: str, request, processor, image_problem, tmp_path: Path) -> None:
+    model = request.getfixturevalue(kind)
+    save_export(model, processor, tmp_path / "export")
+    exported = load_policy(str(tmp_path / "export"), "float32")
+    reloaded = load_processor(str(tmp_path / "export"), None, None)
+    torch.testing.assert_close(
+        logits_of(exported, reloaded, image_problem), logits_of(model, processor, image_problem), atol=1e-5, rtol=0
+    )
+
+
+def test_disabling_the_adapter_gives_the_reference(policy, adapted, processor, image_problem) -> None:
+    reference = logits_of(policy, processor, image_problem)
+    assert (logits_of(adapted, processor, image_problem) - reference).abs().max() > 1e-3
+    with adapted.disable_adapter():
+        assert torch.equal(logits_of(adapted, processor, image_problem), reference)
+
+
+def test_the_export_has_the_models_dtype(tiny_folder: Path, processor, tmp_path: Path) -> None:
+    save_export(load_policy(str(tiny_folder), "bfloat16"), processor, tmp_path / "export")
+    assert json.loads((tmp_path / "export" / "config.json").read_text())["dtype"] == "bfloat16"
+    assert (tmp_path / "export" / "model.safetensors").stat().st_size < 5e6
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_frozen_vision_tower_gets_no_gradient(
+    checkpointing: bool, tiny_folder: Path, processor, image_problem
+) -> None:
+    model = load_policy(str(tiny_folder), "float32", freeze_vision=True, gradient_checkpointing=checkpointing)
+    batch = processor(
+        text=[render_prompt(processor, image_problem, None)], images=list(image_problem.images), return_tensors="pt"
+    )
+    model(**batch).logits.sum().backward()
+    assert all(parameter.grad is None for parameter in model.model.visual.parameters())
+    assert all(parameter.grad is not None for parameter in model.model.language_model.parameters())
+
+
+def test_gradient_checkpointing_changes_no_gradient(tiny_folder: Path, processor, image_problem) -> None:
+    batch = processor(
+        text=[render_prompt(processor, image_problem, None)], images=list(image_problem.images), return_tensors="pt"
+    )
+    gradients = []
+    for checkpointing in (False, True):
+        model = load_policy(str(tiny_folder), "float32", gradient_checkpointing=checkpointing)
+        model(**batch, use_cache=False).logits.logsumexp(-1).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+        assert model.is_gradient_checkpointing == checkpointing
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
+
+
+def test_only_adapters_learn_and_none_in_a_frozen_vision_tower(tiny_folder: Path) -> None:
+    lora = LoraSettings(rank=2, alpha=4.0, dropout=0.0, target_modules=("q_proj", "gate_proj"))
+    for freeze_vision in (False, True):
+        model = load_policy(str(tiny_folder), "float32", freeze_vision=freeze_vision, lora=lora)
+        learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        assert all(".lora_" in name for name in learning)
+        assert any("language_model" in name for name in learning)
+        assert any(".visual." in name for name in learning) != freeze_vision
+
+
+def test_the_policy_arrives_ready_to_train_in_its_dtype(tiny_folder: Path) -> None:
+    model = load_policy(str(tiny_folder), "bfloat16")
+    assert model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+def test_pixel_bounds_limit_the_patches_and_survive_an_export(
+    tiny_folder: Path, policy, image_problem, tmp_path: Path
+) -> None:
+    processor = load_processor(str(tiny_folder), 4 * 28 * 28, 6 * 28 * 28)
+    grids = processor.image_processor(images=list(image_problem.images), return_tensors="pt")["image_grid_thw"]
+    assert ((grids.prod(-1) // 4) <= 6).all()
+    save_export(policy, processor, tmp_path / "export")
+    assert pixel_bounds(load_processor(str(tmp_path / "export"), None, None)) == pixel_bounds(processor)
+    assert pixel_bounds(processor) == {"shortest_edge": 4 * 28 * 28, "longest_edge": 6 * 28 * 28}
+
+
+def test_a_missing_model_is_the_users_error_at_once(tmp_path: Path) -> None:
+    for path in (str(tmp_path / "nowhere"), "./nowhere", "nobody/no-such-model"):
+        for load in (lambda p: load_policy(p, "float32"), lambda p: load_processor(p, None, None)):
+            start = time.monotonic()
+            with pytest.raises(UserError, match=r"model\.path=") as caught:
+                load(path)
+            assert path in str(caught.value)
+            assert "\n" not in str(caught.value)
+            assert time.monotonic() - start < 2
+
+
+def test_a_folder_without_a_model_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"config\.json"):
+        load_policy(str(tmp_path), "float32")
+
+
+def test_another_architecture_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    with pytest.raises(UserError, match="holds a qwen2"):
+        load_policy(str(tmp_path), "float32")
+
+
+def test_wrong_settings_are_the_users_error(tiny_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.dtype=float16"):
+        load_policy(str(tiny_folder), "float16")
+    with pytest.raises(UserError, match=r"model\.max_pixels=1000"):
+        load_processor(str(tiny_folder), 2000, 1000)
+    nowhere = LoraSettings(rank=4, alpha=8.0, dropout=0.0, target_modules=("no_such_layer",))
+    with pytest.raises(UserError, match="no_such_layer"):
+        load_policy(str(tiny_folder), "float32", lora=nowhere)

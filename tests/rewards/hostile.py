@@ -1,0 +1,40 @@
+"""What the worker processes of the pool's tests run; a module of its own, because it travels by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from lmm_r1.rewards.verify import Claim, Verdict, within_limits
+
+
+def never_end(claim: Claim) -> Verdict:
+    """One operation inside C that no signal handler of Python interrupts."""
+    return Verdict(bool(3 ** (10**10)), "ok", 0.0)
+
+
+def fill_memory(claim: Claim) -> Verdict:
+    return within_limits(lambda: "ok" if bytearray(8 * 2**30) else "wrong")
+
+
+def die(claim: Claim) -> Verdict:
+    os._exit(9)
+
+
+def faulty(claim: Claim) -> Verdict:
+    return Verdict(bool(1 // 0), "ok", 0.0)
+
+
+def heavy_imports(claim: Claim) -> Verdict:
+    """Which of these the worker has imported, as its reason."""
+    return Verdict(True, " ".join(name for name in ("torch", "hydra") if name in sys.modules), 0.0)
+
+
+def stamp(claim: Claim) -> Verdict:
+    """A reason that differs each time this runs."""
+    return Verdict(True, f"{os.getpid()} {time.monotonic_ns()}", 0.0)
+
+
+def process_id(claim: Claim) -> Verdict:
+    return Verdict(True, str(os.getpid()), 0.0)
