@@ -14,7 +14,7 @@ from PIL import Image
 from lmm_r1.errors import UserError
 from lmm_r1.reporting.report import main, write_report
 from lmm_r1.reporting.samples import FIGURE_SIZE, data_uri, spread
-from tests.reporting.handmade import HOSTILE, make_group
+from tests.reporting.handmade import HOSTILE, make_group, write_run
 
 
 class Outline(HTMLParser):
@@ -40,32 +40,37 @@ def read(folder) -> Outline:
     return Outline(write_report(folder).read_text(encoding="utf-8"))
 
 
-def test_curves_of_everything_measured_are_drawn(run_folder):
-    page = read(run_folder)
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Outline:
+    folder = tmp_path_factory.mktemp("run")
+    write_run(folder)
+    return read(folder)
+
+
+def test_curves_of_everything_measured_are_drawn(page):
     titles = ("Reward", "Training accuracy", "Validation accuracy by rendering", "Format", "KL", "Entropy")
     for title in (*titles, "Completion length", "Seconds a step, by phase"):
         assert title in page.text
     assert page.count("svg") == page.count("figure") == 8
 
 
-def test_the_legend_gives_each_phase_its_share(run_folder):
-    assert "rollout 75%" in read(run_folder).text
+def test_the_legend_gives_each_phase_its_share(page):
+    assert "rollout 75%" in page.text
 
 
-def test_summary_lineage_and_configuration_are_on_the_page(run_folder):
-    text = read(run_folder).text
+def test_summary_lineage_and_configuration_are_on_the_page(page):
+    text = page.text
     for fact in ("MGT, seed 11", "outputs/fre/2029-12-31_00-00-00", "4c617e7", "c" * 16, "7.2 min", "note: a < b"):
         assert fact in text
 
 
-def test_accuracy_before_and_after_is_tabled_by_rendering(run_folder):
-    text = re.sub(r"\s+", " ", read(run_folder).text)
+def test_accuracy_before_and_after_is_tabled_by_rendering(page):
+    text = re.sub(r"\s+", " ", page.text)
     assert "text only 20.0 38.0 +18.0" in text
     assert "vision only 20.0 26.0 +6.0" in text
 
 
-def test_first_and_last_rollouts_are_shown_with_figures_and_verdicts(run_folder):
-    page = read(run_folder)
+def test_first_and_last_rollouts_are_shown_with_figures_and_verdicts(page):
     assert "policy after 0 RL steps" in page.text
     assert "policy after 5 RL steps" in page.text
     assert "policy after 3 RL steps" not in page.text
@@ -76,21 +81,19 @@ def test_first_and_last_rollouts_are_shown_with_figures_and_verdicts(run_folder)
     assert all(figure.startswith("data:image/png;base64,") for figure in figures)
 
 
-def test_a_validation_problem_is_shown_before_and_after(run_folder):
-    text = re.sub(r"\s+", " ", read(run_folder).text)
+def test_a_validation_problem_is_shown_before_and_after(page):
+    text = re.sub(r"\s+", " ", page.text)
     assert "Validation, before and after: 0 and 6 RL steps" in text
     assert "before · wrong" in text
     assert "after · right" in text
 
 
-def test_sampled_text_is_escaped(run_folder):
-    page = read(run_folder)
+def test_sampled_text_is_escaped(page):
     assert page.count("script") == 0
     assert HOSTILE in page.text
 
 
-def test_the_page_needs_nothing_from_outside(run_folder):
-    page = read(run_folder)
+def test_the_page_needs_nothing_from_outside(page):
     assert page.count("link") == 0
     for tag, attributes in page.tags:
         for name in ("src", "href", "xlink:href"):
@@ -98,8 +101,8 @@ def test_the_page_needs_nothing_from_outside(run_folder):
             assert target.startswith(("#", "data:")), f"<{tag}> fetches {target}"
 
 
-def test_ids_are_unique_among_the_drawings(run_folder):
-    ids = [attributes["id"] for tag, attributes in read(run_folder).tags if tag == "clippath"]
+def test_ids_are_unique_among_the_drawings(page):
+    ids = [attributes["id"] for tag, attributes in page.tags if tag == "clippath"]
     assert len(ids) == len(set(ids)) > 0
 
 
@@ -123,12 +126,13 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, monkeypatch, capsys):
     assert "is not a run's folder" in capsys.readouterr().err
 
 
-def test_long_runs_with_photographs_stay_small(run_folder):
+def test_long_runs_stay_small(tmp_path):
+    write_run(tmp_path)
     steps = np.arange(5000)
     noise = np.random.default_rng(0).normal(size=(5000, 6))
     names = ["reward/mean", "accuracy", "policy/kl", "policy/entropy", "time/rollout", "time/update"]
-    pd.DataFrame(np.abs(noise), columns=names).assign(rl_step=steps).to_csv(run_folder / "metrics.csv", index=False)
-    assert write_report(run_folder).stat().st_size < 1_000_000
+    pd.DataFrame(np.abs(noise), columns=names).assign(rl_step=steps).to_csv(tmp_path / "metrics.csv", index=False)
+    assert write_report(tmp_path).stat().st_size < 1_000_000
 
 
 def test_figures_are_shrunk_and_photographs_compressed():

@@ -32,7 +32,7 @@ def test_a_row_holds_figure_gold_completion_terms_and_verdict():
     table = sample_table(GROUPS[:2], 0, rows=2)
     text, vision = (dict(zip(table.columns, row, strict=True)) for row in table.data)
     assert text["figure"] is None
-    assert (vision["figure"].width, vision["figure"].height) == (84, 84)
+    assert vision["figure"].image.size == (84, 84)
     for row in (text, vision):
         assert (row["gold"], row["completion"]) == ("7", "<answer>1</answer>")
         assert (row["accuracy"], row["format"], row["reward"], row["correct"]) == (1.0, 1.0, 1.0, True)
@@ -44,6 +44,7 @@ def test_several_figures_of_a_problem_stand_side_by_side():
     assert [row.getpixel(place) for place in ((0, 19), (10, 0), (10, 19))] == [(255, 0, 0), (0, 0, 255), (255,) * 3]
 
 
+@pytest.mark.slow
 def test_importing_the_reports_does_not_import_wandb():
     code = "import sys, lmm_r1.reporting.wandb_tables, lmm_r1.reporting.report; print('wandb' in sys.modules)"
     done = subprocess.run(
@@ -56,6 +57,7 @@ def test_importing_the_reports_does_not_import_wandb():
 def test_the_table_is_logged_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     import wandb
 
     with wandb.init(dir=tmp_path, project="test") as run:
@@ -63,4 +65,5 @@ def test_the_table_is_logged_offline(tmp_path, monkeypatch):
     tables = list(tmp_path.rglob("*.table.json"))
     assert len(tables) == 1
     assert len(json.loads(tables[0].read_text())["data"]) == 4
-    assert len(list(tmp_path.rglob("media/images/**/*.png"))) == 2
+    staged = [path.read_bytes()[:4] for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert staged.count(b"\x89PNG") == 2

@@ -15,6 +15,10 @@ import pytest
 from lmm_r1.rewards.pool import VerifierPool
 from lmm_r1.rewards.verify import Claim, Verdict, judge_claim
 
+# What a worker runs travels by name, so it lives in a module that the worker can import as well.
+sys.path.insert(0, str(Path(__file__).parent))
+import hostile
+
 ALGEBRA = Claim("(x+1)^2", "x^2+2x+1", "math")
 
 
@@ -22,12 +26,6 @@ ALGEBRA = Claim("(x+1)^2", "x^2+2x+1", "math")
 def pool() -> Iterator[VerifierPool]:
     with VerifierPool(workers=2, timeout=4.0, memory_gib=1.0) as pool:
         yield pool
-
-
-# What a worker runs travels by name, so the hostile workloads are text for `judge_hostile_*` in a module that can be
-# imported by the worker as well.
-sys.path.insert(0, str(Path(__file__).parent))
-import hostile  # noqa: E402
 
 
 def test_an_endless_computation_is_killed_and_the_pool_lives(pool: VerifierPool) -> None:

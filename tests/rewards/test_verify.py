@@ -137,6 +137,7 @@ def test_wrong_answers(gold: str, answer: str) -> None:
         pytest.param("5", r"\binom{10^9}{10^8}", "timeout", marks=pytest.mark.slow),
         ("5", "1" * 600, "unparsable"),
         ("5", "9^{9^{9^9}}", "unparsable"),
+        ("5", "{" * 500, "unparsable"),
     ],
 )
 def test_reasons(gold: str, answer: str, reason: str) -> None:

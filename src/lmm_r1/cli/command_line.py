@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from lmm_r1.errors import UserError
 
@@ -49,7 +49,7 @@ def parse_overrides(overrides: Sequence[str], loader: ConfigLoader | None = None
     for override in overrides:
         try:
             parsed.append(parser.parse_override(override))
-        except OverrideParseException as error:
+        except HydraException as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{override}: cannot be read ({reason}); quote values with special signs") from error
     return parsed

@@ -7,9 +7,10 @@ heavy is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -21,7 +22,6 @@ from lmm_r1.cli.nearest import did_you_mean, nearest_key, nearest_option
 from lmm_r1.cli.paths import CONFIG_FOLDER
 from lmm_r1.errors import UserError
 
-NOT_A_VALUE = object()
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -30,6 +30,8 @@ TYPE_NAMES = {
     list: "a list",
     dict: "a group of keys",
 }
+MISSING = "???"
+"""How a YAML file says that a value must be given."""
 
 
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
@@ -39,43 +41,39 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
         UserError: a misspelt group, option or key, a value of the wrong type, a value that is missing.
     """
     parsed = parse_overrides(overrides)
-    for override, text in zip(parsed, overrides, strict=True):
-        if override.is_sweep_override():
-            raise UserError(f"{text}: several values need -m, which runs them one after the other")
-    values = [override for override in parsed if not _is_choice(override)]
+    options = groups(name)
+    choices = [override for override in parsed if override.key_or_group in options]
+    values = [override for override in parsed if override.key_or_group not in options]
     for override in parsed:
-        if _is_choice(override):
-            _check_choice(override)
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: several values need -m, which runs them one after the other")
+    for override in choices:
+        _check_choice(override, options[override.key_or_group])
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        chosen = _compose(
-            name, [text for override, text in zip(parsed, overrides, strict=True) if _is_choice(override)]
-        )
-        known = list(keys_of(chosen))
+        chosen = _compose(name, [override.input_line for override in choices])
+        unresolved = OmegaConf.to_container(chosen)
+        known = {*keys_of(unresolved), *options}
         for override in values:
-            _check_key(override, chosen, known)
-        config = _compose(name, overrides)
+            _check_key(override, unresolved, known)
+        config = _compose(name, overrides) if values else chosen
     for override in values:
         _check_type(override, chosen, config)
-    _check_missing(config)
+    _check_missing(OmegaConf.to_container(config))
     return config
 
 
-def groups() -> dict[str, list[str]]:
-    """The options of each group of `conf/`; a leading underscore marks a file that others build on."""
-    folders = sorted(path for path in CONFIG_FOLDER.iterdir() if path.is_dir())
+def groups(name: str) -> dict[str, list[str]]:
+    """The groups that `conf/<name>.yaml` chooses from, with their options.
+
+    A leading underscore marks a file that others build on.
+    """
+    defaults = yaml.safe_load((CONFIG_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["defaults"]
     return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml") if not file.stem.startswith("_"))
-        for folder in folders
+        group: sorted(file.stem for file in (CONFIG_FOLDER / group).glob("*.yaml") if not file.stem.startswith("_"))
+        for entry in defaults
+        if isinstance(entry, dict)
+        for group in entry
     }
-
-
-def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Every dotted key, inner and leaf."""
-    for key in config:
-        yield f"{prefix}{key}"
-        node = config._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            yield from keys_of(node, f"{prefix}{key}.")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -90,6 +88,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(_first_line(error)) from error
 
 
+def keys_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key, inner and leaf."""
+    for key, value in config.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from keys_of(value, f"{prefix}{key}.")
+
+
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         return compose(name, list(overrides))
@@ -97,81 +103,75 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
         raise UserError(_first_line(error)) from error
 
 
-def _is_choice(override: Override) -> bool:
-    return (CONFIG_FOLDER / override.key_or_group).is_dir()
-
-
 def _is_hydra(override: Override) -> bool:
-    return override.key_or_group.split(".")[0] == "hydra" or override.key_or_group.startswith("hydra/")
+    return override.key_or_group.startswith(("hydra.", "hydra/"))
 
 
-def _check_choice(override: Override) -> None:
-    group, option, options = override.key_or_group, override.value(), groups()[override.key_or_group]
+def _check_choice(override: Override, options: Sequence[str]) -> None:
+    group = override.key_or_group
     if override.is_add() or override.is_force_add() or override.is_delete():
         raise UserError(f"{override.input_line}: choose an option with {group}=<option>, without a sign in front")
+    option = override.value()
     if option not in options:
         hint = did_you_mean(nearest_option(str(option), options))
-        raise UserError(f"{group}={option}: no such option; choose one of {', '.join(options)}{hint}")
+        raise UserError(f"{override.input_line}: no such option; choose one of {', '.join(options)}{hint}")
 
 
-def _check_key(override: Override, chosen: DictConfig, known: Sequence[str]) -> None:
+def _check_key(override: Override, config: Mapping[str, Any], known: Collection[str]) -> None:
     key = override.key_or_group
     if _is_hydra(override):
         return
     if override.is_add() or override.is_delete() or (override.is_force_add() and key not in known):
-        if not _is_free(key, chosen, known):
+        if not _is_free(key, config):
             hint = did_you_mean(nearest_key(key, known))
             raise UserError(f"{override.input_line}: keys can neither be added nor removed here{hint}")
     elif key not in known:
-        hint = did_you_mean(nearest_key(key, [*known, *groups()]))
+        hint = did_you_mean(nearest_key(key, known))
         raise UserError(f"{key}: no such key{hint}")
 
 
-def _is_free(key: str, chosen: DictConfig, known: Sequence[str]) -> bool:
-    """Whether `key` lies in a mapping of free names, such as reward terms: below the top and not a call's arguments."""
-    parent = key.rpartition(".")[0]
-    while parent and parent not in known:
-        parent = parent.rpartition(".")[0]
-    node = OmegaConf.select(chosen, parent) if parent else None
-    return isinstance(node, DictConfig) and "_target_" not in node and "." in parent
+def _is_free(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether `key` lies in a mapping of free names inside a group, such as `reward.terms`, and names no argument."""
+    node: Any = config
+    depth = 0
+    for part in key.split(".")[:-1]:
+        if not isinstance(node.get(part), Mapping):
+            break
+        node, depth = node[part], depth + 1
+    return depth >= 2 and "_target_" not in node
 
 
 def _check_type(override: Override, chosen: DictConfig, config: DictConfig) -> None:
+    """The default's type is the setting's type; a default of null, or none at all, takes anything."""
     key = override.key_or_group
     if _is_hydra(override) or override.is_delete():
         return
     default, value = _value(chosen, key), _value(config, key)
-    if default is NOT_A_VALUE or default is None or value is None:
+    if default is None or value is None:
         return
     expected, given = type(default), type(value)
     if expected is given or (expected is float and given is int):
         return
     cure = f"; quote it: \"{key}='{value}'\"" if expected is str and given in (int, float, bool) else ""
-    raise UserError(f"{key}={_brief(value)}: must be {TYPE_NAMES[expected]}, not {TYPE_NAMES[given]}{cure}")
+    raise UserError(f"{override.input_line}: must be {TYPE_NAMES[expected]}, not {TYPE_NAMES[given]}{cure}")
 
 
 def _value(config: DictConfig, key: str) -> Any:
-    """The plain value at `key`; `NOT_A_VALUE` where there is none to compare with."""
+    """The plain value at `key`; None where it is missing or made from something that is."""
     try:
-        value = OmegaConf.select(config, key, throw_on_missing=True)
+        value = OmegaConf.select(config, key)
     except OmegaConfBaseException:
-        return NOT_A_VALUE
+        return None
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
-def _check_missing(config: DictConfig) -> None:
-    missing = OmegaConf.missing_keys(config)
-    for key in keys_of(config):
-        if key in missing:
-            parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
-            source = parent.get("download")
-            hint = f"; {source}" if source else ""
-            raise UserError(f"{key} is missing: give {key}=<value>{hint}")
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _check_missing(config: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in config.items():
+        if value == MISSING:
+            source = f"; get it from: {config['download']}" if "download" in config else ""
+            raise UserError(f"{prefix}{key} is missing: give {prefix}{key}=<value>{source}")
+        if isinstance(value, Mapping):
+            _check_missing(value, f"{prefix}{key}.")
 
 
 def _first_line(error: Exception) -> str:

@@ -6,40 +6,34 @@ import re
 from pathlib import Path
 
 from lmm_r1.cli.checks import Config, lookup
+from lmm_r1.cli.starting_run import starting_folder
 from lmm_r1.errors import UserError
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
-def check_training_inputs(config: Config, *, fre_run_follows: bool = False) -> None:
+def check_training_inputs(config: Config, *, fre_run_precedes: bool = False) -> None:
     """Raises `UserError` for a missing file, model, starting run or GPU.
 
     Args:
-        fre_run_follows: an earlier job of the same multirun will leave the run that `latest_fre` means.
+        fre_run_precedes: an earlier job of the same multirun will leave the run that `latest_fre` means.
     """
-    if config["init_from"] is not None:
-        if not (config["init_from"] == "latest_fre" and fre_run_follows):
-            _check_start(config)
-    elif lookup(config, "sft.build") is None:
-        _check_model(config)
     _check_files(config, "dataset")
+    if config["init_from"] is None:
+        if lookup(config, "sft.build") is None:
+            _check_model(config)
+    elif config["init_from"] != "latest_fre" or not fre_run_precedes:
+        starting_folder(config["init_from"], Path(config["output_root"]))
     if config["trainer"]["accelerator"] == "gpu" and not any(Path(device).exists() for device in GPU_DEVICES):
         raise UserError("trainer.accelerator=gpu: this machine has no GPU; take trainer=cpu")
 
 
 def check_evaluation_inputs(config: Config) -> None:
     """Raises `UserError` for a missing file or model."""
+    _check_files(config, "benchmark")
     if config["rescore"] is None:
         _check_model(config)
-    _check_files(config, "benchmark")
-
-
-def _check_start(config: Config) -> None:
-    # Here, because only a run that goes on from another needs to know how runs are laid out.
-    from lmm_r1.training.lineage import resolve_start
-
-    resolve_start(config["init_from"], config["model"]["path"], Path(config["output_root"]))
 
 
 def _check_model(config: Config) -> None:

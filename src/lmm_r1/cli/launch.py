@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from lmm_r1.cli.command_line import MULTIRUN_FLAGS, overrides_in, sweep_jobs
-from lmm_r1.cli.composition import compose_config
+from lmm_r1.cli.composition import compose_config, groups
 from lmm_r1.cli.environment import prepare_environment
 from lmm_r1.cli.multirun import run_jobs
 from lmm_r1.cli.paths import CONFIG_FOLDER, register_resolvers
@@ -30,6 +30,8 @@ class Command(Protocol):
 
     name: str
     """Of the script and of its configuration in `conf/`."""
+    help: str
+    """What it does, with commands to copy."""
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         """Raise `UserError` unless each job's overrides can run, in order; give the folder to go on in, if any."""
@@ -55,6 +57,9 @@ def _prepare(command: Command) -> None:
             jobs = sweep_jobs(overrides, GlobalHydra.instance().config_loader())
         command.check(jobs)
         raise SystemExit(run_jobs(Path(sys.argv[0]).resolve(), jobs))
+    if "--help" in flags or "-h" in flags:
+        _print_help(command)
+        raise SystemExit(0)
     if flags:
         # Hydra answers a question, such as --help or --cfg job.
         compose_config(command.name, overrides)
@@ -64,3 +69,11 @@ def _prepare(command: Command) -> None:
     folder = command.check([overrides])
     if folder is not None:
         sys.argv.append(f"hydra.run.dir='{folder}'")
+
+
+def _print_help(command: Command) -> None:
+    print(command.help)
+    print("\nChoose with <group>=<option>:")
+    for group, options in groups(command.name).items():
+        print(f"  {group:<11} {', '.join(options)}")
+    print("\nSet any key of what was chosen with <key>=<value>; `--cfg job --resolve` prints them all and stops.")

@@ -13,7 +13,7 @@ from lmm_r1.cli.checks import Config
 from lmm_r1.errors import UserError
 
 CONFIG_FILE = "config.yaml"
-CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "logger")
+CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "sft.steps", "logger")
 """What may differ from the stored configuration; none of it touches a step that was already made."""
 
 
@@ -42,15 +42,15 @@ def link_latest(folder: Path) -> None:
     os.replace(temporary, folder.parent / "latest")
 
 
-def folder_to_resume(resume: str, stage_folder: Path) -> Path:
-    """The run's folder that `resume=latest` or `resume=<folder>` names.
+def folder_to_resume(key: str, value: str, runs: Path) -> Path:
+    """The folder that `<key>=latest` or `<key>=<folder>` names; `runs` is where `latest` lies.
 
     Raises:
         UserError: there is no run.
     """
-    folder = stage_folder / "latest" if resume == "latest" else Path(resume)
+    folder = runs / "latest" if value == "latest" else Path(value).expanduser()
     if not (folder / CONFIG_FILE).is_file():
-        raise UserError(f"resume={resume}: no run in {folder} (no {CONFIG_FILE}); start one by leaving resume out")
+        raise UserError(f"{key}={value}: no run in {folder} (no {CONFIG_FILE}); start one by leaving {key} out")
     return folder.resolve()
 
 
@@ -77,6 +77,18 @@ def resumed_config(stored: Config, composed: Config, overrides: Sequence[str]) -
     return config
 
 
+def rescored_config(stored: Config, composed: Config, overrides: Sequence[str]) -> dict[str, Any]:
+    """The stored configuration of an evaluation with the command line's reward.
+
+    Raises:
+        UserError: the command line sets what scoring does not read.
+    """
+    for key in overrides:
+        if key.split(".")[0] not in ("rescore", "output_root", "reward", "hydra"):
+            raise UserError(f"{key}: has no effect on answers that are stored already; rescore takes reward alone")
+    return {**stored, "reward": composed["reward"], "rescore": composed["rescore"]}
+
+
 def _changeable(key: str) -> bool:
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in CHANGEABLE_ON_RESUME)
 
@@ -84,9 +96,8 @@ def _changeable(key: str) -> bool:
 def _refuse_differences(stored: Config, composed: Config) -> None:
     before, now = dict(_leaves(stored)), dict(_leaves(composed))
     for key in [*now, *before]:
-        # The stored configuration names the run that latest_fre stood for.
-        derived = key == "init_from" or key == "sft.steps"
-        if not _changeable(key) and not derived and before.get(key) != now.get(key):
+        # The stored configuration has the folder that init_from stood for.
+        if not _changeable(key) and key != "init_from" and before.get(key) != now.get(key):
             raise UserError(
                 f"{key}={now.get(key)}: the run to resume has {key}={before.get(key)}; give resume alone to go on "
                 "unchanged, or start a new run"

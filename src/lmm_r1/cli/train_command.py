@@ -23,6 +23,7 @@ from lmm_r1.cli.run_folder import (
     resumed_config,
     write_config,
 )
+from lmm_r1.cli.starting_run import starting_folder
 from lmm_r1.cli.user_errors import one_line_errors
 from lmm_r1.cli.validate import validate_training
 
@@ -38,6 +39,14 @@ class TrainCommand:
     """See `lmm_r1.cli.launch.Command`."""
 
     name = "train"
+    help = """Train one stage of two-stage, rule-based reinforcement learning.
+
+  python train.py stage=fre                  strengthen reasoning on text (the default; a laptop will do)
+  python train.py stage=mgt                  carry it over to images, from the newest finished FRE run
+  python train.py -m stage=fre,mgt           both in order, each in a process of its own
+  python train.py stage=fre resume=latest    go on after an interruption
+  python train.py experiment=fre_text        a row of the paper
+  python train.py debug=tiny                 two updates: is everything wired up?"""
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         folder = None
@@ -45,7 +54,7 @@ class TrainCommand:
         for overrides in jobs:
             config, folder = final_config(plain(compose_config(self.name, overrides)), overrides)
             validate_training(config)
-            check_training_inputs(config, fre_run_follows=config["output_root"] in fre_roots)
+            check_training_inputs(config, fre_run_precedes=config["output_root"] in fre_roots)
             if config["stage_name"] == "fre":
                 fre_roots.add(config["output_root"])
         return folder
@@ -63,7 +72,7 @@ def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Pa
     """The configuration that a run really has, and the folder to go on in when it resumes an earlier one."""
     if composed["resume"] is None:
         return composed, None
-    folder = folder_to_resume(composed["resume"], Path(composed["output_root"]) / composed["stage_name"])
+    folder = folder_to_resume("resume", composed["resume"], Path(composed["output_root"]) / composed["stage_name"])
     keys = [override.key_or_group for override in parse_overrides(overrides)]
     return resumed_config(read_config(folder), composed, keys), folder
 
@@ -72,19 +81,12 @@ def _open_folder(composed: DictConfig, folder: Path) -> Config:
     """Write the configuration into the folder and make it the latest of its stage."""
     overrides = list(HydraConfig.get().overrides.task)
     config, resumed = final_config(plain(composed), overrides)
-    if config["init_from"] == "latest_fre":
-        config["init_from"] = _newest_fre_run(config)
+    if config["init_from"] is not None:
+        config["init_from"] = str(starting_folder(config["init_from"], Path(config["output_root"])))
     if resumed is None or config != read_config(folder):
         write_config(folder, config, [f"python train.py {shlex.join(overrides)}"])
     link_latest(folder)
     return config
-
-
-def _newest_fre_run(config: Config) -> str:
-    from lmm_r1.training.lineage import resolve_start
-
-    _, parent = resolve_start(config["init_from"], config["model"]["path"], Path(config["output_root"]))
-    return str(Path(parent).resolve())
 
 
 def _run(config: Config, folder: Path) -> None:

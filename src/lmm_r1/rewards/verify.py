@@ -55,7 +55,8 @@ def verify(
 
     `text` is the answer itself (`scope="answer"`) or a whole response whose last answer counts (`scope="response"`).
     Algebra is limited to `PROCESSOR_SECONDS`; off the main thread, where no limit can be set, it runs in a process of
-    its own, which costs a second: whoever has many answers uses a `VerifierPool`.
+    its own, which costs a second. Only a `VerifierPool` bounds memory and operations inside C as well: whoever judges
+    what a policy wrote uses that.
 
     Raises UserError for an answer type that has no verifier.
     """

@@ -42,8 +42,8 @@ def render_prompts(
         if prompt.length + sampling.max_new_tokens > max_model_len:
             raise UserError(
                 f"problem {problem.id}: its prompt of {prompt.length} tokens and a completion of up to "
-                f"{sampling.max_new_tokens} exceed rollout.max_model_len={max_model_len}; "
-                "raise it, lower max_new_tokens or max_pixels, or drop the problem"
+                f"{sampling.max_new_tokens} exceed rollout.engine.max_model_len={max_model_len}; "
+                "raise it, lower rollout.max_new_tokens or model.max_pixels, or drop the problem"
             )
     return prompts
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lmm_r1.models.loading import load_processor
+from lmm_r1.models.loading import load_processor, local_folder, pixel_bounds
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rollout.engine import check_generate_arguments
 from lmm_r1.rollout.isolation import isolated_random_state, kept_threads, silenced_unless_failing
@@ -60,7 +60,7 @@ class VLLMEngine:
             vllm = import_vllm()
             self._sampling_params = vllm.SamplingParams
             self._llm = vllm.LLM(
-                model_path,
+                str(local_folder(model_path)),
                 dtype=dtype,
                 distributed_executor_backend=executor,
                 logprobs_mode="processed_logprobs",
@@ -71,7 +71,7 @@ class VLLMEngine:
                 enable_chunked_prefill=False,
                 max_num_batched_tokens=max(max_model_len, 8192),
                 limit_mm_per_prompt={"image": max_images, "video": 0},
-                mm_processor_kwargs={"size": dict(self._processor.image_processor.size)},
+                mm_processor_kwargs={"size": pixel_bounds(self._processor)},
                 # Processed images come back once an epoch: not worth vLLM's default of 4 GiB.
                 mm_processor_cache_gb=0,
                 enforce_eager=enforce_eager,
@@ -87,7 +87,7 @@ class VLLMEngine:
         """
         if "lm_head.weight" not in state_dict:
             raise ValueError("the state dict lacks lm_head.weight: pass state_dict(), which names tied weights twice")
-        with isolated_random_state(), kept_threads():
+        with isolated_random_state():
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state_dict.items())})
         self._version = version
         # Older vLLM keeps no version.

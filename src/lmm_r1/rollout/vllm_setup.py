@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -15,12 +14,14 @@ from lmm_r1.rollout.isolation import exported
 
 
 def import_vllm() -> ModuleType:
-    """Import vLLM for use inside this process, quietly. Raises `UserError` where it is not installed."""
+    """Import vLLM for use inside this process, quietly.
+
+    Raises `UserError` where it is not installed, and `RuntimeError` while another engine is open.
+    """
     # In process: the trainer's tensors are handed over without a copy between processes.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    _hide_broken_torchcodec()
     try:
         import vllm
     except ModuleNotFoundError as error:
@@ -31,6 +32,7 @@ def import_vllm() -> ModuleType:
             "or choose rollout=transformers, which is slower and needs neither"
         ) from error
     _register_model_class(vllm)
+    _check_alone()
     return vllm
 
 
@@ -38,22 +40,18 @@ def _register_model_class(vllm: ModuleType) -> None:
     """Give vLLM the model class itself.
 
     By name, vLLM would inspect the class in a subprocess, where nobody has made a torchvision of another build
-    importable (`models.torchvision_compat`), and where importing vLLM once more takes seconds.
+    importable (`models.torchvision_compat`), and where importing vLLM once more would take seconds.
     """
     from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
     vllm.ModelRegistry.register_model("Qwen2_5_VLForConditionalGeneration", Qwen2_5_VLForConditionalGeneration)
 
 
-def _hide_broken_torchcodec() -> None:
-    """Treat a torchcodec of another build as not installed, as vLLM itself does when ffmpeg is missing."""
-    try:
-        import torchcodec  # noqa: F401
-    except ModuleNotFoundError:
-        return
-    except (OSError, RuntimeError):
-        # Python's own way to bar an import.
-        sys.modules["torchcodec"] = None
+def _check_alone() -> None:
+    from vllm.distributed.parallel_state import model_parallel_is_initialized
+
+    if model_parallel_is_initialized():
+        raise RuntimeError("a process can hold one vLLM engine: close() the first before building another")
 
 
 @contextmanager
@@ -73,7 +71,7 @@ def one_engine_a_rank() -> Iterator[str]:
 
 @contextmanager
 def kept_process_group(keep: bool) -> Iterator[None]:
-    """While an engine shuts down, protect the default process group where it is the trainer's: vLLM would destroy it."""
+    """While an engine shuts down, protect a default process group that is the trainer's: vLLM would destroy it."""
     from vllm.distributed import parallel_state
 
     destroy = parallel_state.destroy_distributed_environment

@@ -84,8 +84,7 @@ class Function:
     def reading(self, latent: FunctionLatent) -> str:
         first = latent.curves[0]
         if latent.kind == "root":
-            roots = [str(x) for x in range(-REACH, REACH + 1) if value(first, x) == 0]
-            return f"The curve meets the x-axis at {' and '.join(roots)}."
+            return f"The curve is {_formula(first)}."
         if latent.kind == "crossing":
             return f"The lines are {_formula(first)} and {_formula(latent.curves[1])}."
         return f"I see {', '.join(f'({x}, {value(first, x)})' for x in latent.inputs)}."
@@ -100,7 +99,8 @@ class Function:
             steepness, gap = first[1] - second[1], second[0] - first[0]
             return f"f(x) - g(x) = {_formula((-gap, steepness))} = 0. x = {gap} / {steepness} = {answer}."
         if latent.kind == "root":
-            return f"f({answer}) = 0."
+            roots = [str(x) for x in range(-REACH, REACH + 1) if value(first, x) == 0]
+            return f"f(x) = 0 at {' and '.join(roots)}. The greater one is {answer}."
         values = " ".join(f"f({x}) = {value(first, x)}." for x in latent.inputs)
         if len(latent.inputs) == 1:
             return values

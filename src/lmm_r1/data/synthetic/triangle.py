@@ -106,7 +106,7 @@ class Triangle:
         if latent.kind == "area":
             return f"{first} * {second} = {first * second}. {first * second} / 2 = {answer}."
         if latent.kind == "leg":
-            return f"{first}^2 - {second}^2 = {answer**2}. {answer}^2 = {answer**2}."
+            return f"{first}^2 - {second}^2 = {answer**2} = {answer}^2. The leg is {answer}."
         third = answer - first - second
         return f"{first}^2 + {second}^2 = {third**2} = {third}^2. {first} + {second} + {third} = {answer}."
 

@@ -74,7 +74,7 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = ()) -> 
         return quick
     expected = _cleaned(bare(gold))
     given = _stated_expression(answer, _unit(expected))
-    if given is None or _too_large(given):
+    if given is None or _hopeless(given):
         return "unparsable"
     if (quick := quick_reason(expected, given)) is not None:
         return quick
@@ -89,7 +89,7 @@ def judge_gold(gold: str) -> str:
     if plain_number(gold) is not None:
         return "ok"
     expected = _cleaned(bare(gold))
-    if not expected or len(expected) > LONGEST_EXPRESSION or _too_large(expected):
+    if not expected or len(expected) > LONGEST_EXPRESSION or _hopeless(expected):
         return "unparsable"
     return _compare(expected, expected)
 
@@ -171,9 +171,20 @@ def _as_fraction(repeating: re.Match[str]) -> str:
     return rf"\frac{{{numerator}}}{{{(10 ** len(period) - 1) * 10 ** len(start)}}}"
 
 
-def _too_large(text: str) -> bool:
-    """Whether evaluating the text would not end: towers of powers, large factorials and exponents."""
-    return len(text) > LONGEST_EXPRESSION or bool(_POWER_TOWER.search(text) or _HUGE.search(text))
+def _hopeless(text: str) -> bool:
+    """Whether parsing or evaluating would not end: too long, braces that do not pair, towers of powers, factorials."""
+    if len(text) > LONGEST_EXPRESSION or not _braces_pair(text):
+        return True
+    return bool(_POWER_TOWER.search(text) or _HUGE.search(text))
+
+
+def _braces_pair(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"\\.|[{}]", text):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _assigned_value(expected: str, given: str) -> str | None:

@@ -1,0 +1,59 @@
+"""Stored rollouts in place of an engine: train on a step again without sampling it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from lmm_r1.errors import UserError
+from lmm_r1.rollout.engine import check_generate_arguments
+from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.types import Group, Problem, Sampling
+
+
+class ReplayEngine:
+    """Answers with what a `RolloutStore` holds of the step that was loaded last.
+
+    Nothing is sampled: weights, seeds and temperature are without effect, and completions carry the weight version,
+    the token ids and the log-probabilities that they were stored with.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._store = RolloutStore(folder)
+        if not self._store.steps():
+            raise UserError(f"rollout.engine.folder={folder} holds no rollouts; give the rollouts/ folder of a run")
+        self._step = self._store.steps()[0]
+
+    def load_weights(self, state_dict: Mapping[str, Tensor], version: int) -> None:
+        """Replay step `version` from now on; the weights themselves are not looked at."""
+        self._step = version
+
+    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+        """The stored groups of these problems, matched by id, cut to `sampling.samples` completions, without scores.
+
+        Raises `UserError` where the step, a problem, or enough completions of it are not stored.
+        """
+        check_generate_arguments(problems, sampling, seeds)
+        stored: dict[str, list[Group]] = {}
+        for group in self._store.read_step(self._step):
+            stored.setdefault(group.problem.id, []).append(group)
+        return [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
+
+    def close(self) -> None:
+        """See `RolloutEngine`. Nothing is held."""
+
+    def _answer(self, problem: Problem, sampling: Sampling, stored: list[Group]) -> Group:
+        if not stored:
+            raise UserError(
+                f"step {self._step} in {self._store.folder} has no completions of problem {problem.id}; "
+                "replay with the data set, order and batch size of the stored run"
+            )
+        group = stored.pop(0)  # a problem drawn twice in a step was answered twice
+        if len(group.completions) < sampling.samples:
+            raise UserError(
+                f"step {self._step} in {self._store.folder} has {len(group.completions)} completions of problem "
+                f"{problem.id}, not {sampling.samples}; lower rollout.samples"
+            )
+        return Group(problem, group.prompt_ids, group.completions[: sampling.samples])

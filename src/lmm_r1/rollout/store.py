@@ -1,0 +1,94 @@
+"""Rollouts on disk: one parquet file for each step and rank, written as they are made and readable by pandas.
+
+    <folder>/step-000012-rank-0000.parquet   one row a completion
+    <folder>/images/<sha256>.png             each picture once, named by its pixels
+
+A file appears under its name when it is complete, so a killed run leaves whole steps and at most a `*.partial` file,
+which readers pass over and `truncate_after` removes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from lmm_r1.errors import UserError
+from lmm_r1.rollout.rows import from_rows, to_rows
+from lmm_r1.types import Group
+
+SHARD = re.compile(r"step-(\d{6,})-rank-(\d{4,})\.parquet")
+
+
+class RolloutStore:
+    """The rollouts of one run, or of one evaluation. Any number of processes may write, each under its own rank."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def write(self, groups: Sequence[Group], step: int, rank: int) -> Path:
+        """Store the groups that `rank` sampled at `step`, in place of any it stored there before; returns the file.
+
+        Log-probabilities are kept in float32, as they were sampled; everything else is read back as it was.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shard = self.folder / f"step-{step:06d}-rank-{rank:04d}.parquet"
+        table = to_rows(groups, step, rank, lambda image: self._write_image(image, rank))
+        _write_whole(shard, rank, lambda partial: pq.write_table(table, partial, compression="zstd"))
+        return shard
+
+    def steps(self) -> list[int]:
+        """The stored steps in ascending order."""
+        return sorted({step for step, _, _ in self._shards()})
+
+    def read_step(self, step: int) -> list[Group]:
+        """The groups of all ranks, rank by rank. Raises `UserError` where nothing is stored for `step`."""
+        shards = sorted((rank, path) for stored, rank, path in self._shards() if stored == step)
+        if not shards:
+            raise UserError(f"{self.folder} holds no rollouts of step {step}; stored are the steps {self.steps()}")
+        table = pa.concat_tables([pq.read_table(path) for _, path in shards], promote_options="default")
+        return from_rows(table, self._read_image)
+
+    def truncate_after(self, step: int) -> None:
+        """Drop the steps after `step` and what a killed process left half-written.
+
+        For a run that resumes: one process calls it, before any writes.
+        """
+        for stored, _, path in self._shards():
+            if stored > step:
+                path.unlink()
+        for partial in self.folder.rglob("*.partial"):
+            partial.unlink()
+
+    def _shards(self) -> list[tuple[int, int, Path]]:
+        if not self.folder.is_dir():
+            return []
+        named = [(SHARD.fullmatch(path.name), path) for path in self.folder.iterdir()]
+        return [(int(match[1]), int(match[2]), path) for match, path in named if match]
+
+    def _write_image(self, image: Image.Image, rank: int) -> str:
+        name = f"images/{sha256(f'{image.size}'.encode() + image.convert('RGB').tobytes()).hexdigest()}.png"
+        path = self.folder / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            _write_whole(path, rank, lambda partial: image.convert("RGB").save(partial, format="PNG"))
+        return name
+
+    def _read_image(self, name: str) -> Image.Image:
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing; copy the folder images/ along with the rollouts")
+        with Image.open(path) as image:
+            return image.convert("RGB")
+
+
+def _write_whole(path: Path, rank: int, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file beside `path`, then rename it: readers see all of it or nothing."""
+    partial = path.with_name(f"{path.name}.{rank}.partial")
+    write(partial)
+    partial.replace(path)

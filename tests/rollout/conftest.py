@@ -1,0 +1,45 @@
+"""A tiny random model, and problems without, with one and with two images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lmm_r1.models.loading import load_policy, load_processor
+from lmm_r1.models.tiny import build_tiny
+from lmm_r1.types import Problem
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rollout") / "tiny"
+    build_tiny(folder, [f"What is {a} + {b}? It is {a + b}." for a in range(9) for b in range(9)], seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def processor(tiny_folder: Path):
+    return load_processor(str(tiny_folder), None, None)
+
+
+@pytest.fixture
+def policy(tiny_folder: Path):
+    return load_policy(str(tiny_folder), "float32").eval()
+
+
+@pytest.fixture(scope="session")
+def problems() -> list[Problem]:
+    noise = np.random.default_rng(0)
+
+    def picture(height: int, width: int) -> Image.Image:
+        return Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+    one, two = (picture(112, 140),), (picture(60, 90), picture(84, 56))
+    return [
+        Problem("text", "What is 3 + 4?", "7"),
+        Problem("one image", "<image>What is it?", "A", images=one),
+        Problem("two images", "Which of <image> and <image> is larger?", "A", images=two),
+    ]

@@ -1,0 +1,125 @@
+"""Laws of what a run keeps on disk: the metrics table, checkpoints, and lineage."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from lmm_r1.data.synthetic import SyntheticDataset
+from lmm_r1.errors import UserError
+from lmm_r1.training.checkpoints import newest_checkpoint, steps_in
+from lmm_r1.training.lineage import data_fingerprint, resolve_start
+from lmm_r1.training.metrics_file import MetricsFile
+from lmm_r1.training.odd_values import explain
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_new_quantity_becomes_a_column_and_earlier_rows_stay(tmp_path):
+    table = MetricsFile(tmp_path / "metrics.csv", keep_through=None)
+    table.append(0, {"validation/accuracy": 0.25})
+    table.append(1, {"reward/mean": 0.1 + 0.2})
+    first, second = rows(tmp_path / "metrics.csv")
+    assert first == {"step": "0", "validation/accuracy": "0.25", "reward/mean": ""}
+    assert float(second["reward/mean"]) == 0.1 + 0.2
+
+
+def test_a_resumed_table_is_cut_at_the_checkpoint_and_survives_a_half_written_line(tmp_path):
+    path = tmp_path / "metrics.csv"
+    table = MetricsFile(path, keep_through=None)
+    for step in range(4):
+        table.append(step, {"loss": float(step)})
+    with path.open("a") as file:
+        file.write("4,0.")
+    resumed = MetricsFile(path, keep_through=2)
+    resumed.append(3, {"loss": 30.0})
+    assert [(row["step"], row["loss"]) for row in rows(path)] == [("0", "0.0"), ("1", "1.0"), ("2", "2.0"), ("3", "30.0")]
+
+
+def test_a_checkpoint_that_was_being_written_is_not_the_newest(tmp_path):
+    for name in ("step_000002.ckpt", "step_000010.ckpt", "step_000012.writing"):
+        (tmp_path / name).touch()
+    newest = newest_checkpoint(tmp_path)
+    assert newest.name == "step_000010.ckpt" and steps_in(newest) == 10
+
+
+def test_without_a_checkpoint_there_is_none(tmp_path):
+    assert newest_checkpoint(tmp_path / "checkpoints") is None
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Two finished FRE runs, one unfinished, and the link to it."""
+    for name, finished in (("2026-01-01", True), ("2026-01-02", True), ("2026-01-03", False)):
+        run = tmp_path / "fre" / name
+        run.mkdir(parents=True)
+        (run / "config.yaml").touch()
+        if finished:
+            (run / "export").mkdir()
+            (run / "export" / "config.json").touch()
+            (run / "summary.json").write_text(json.dumps({}))
+    (tmp_path / "fre" / "latest").symlink_to("2026-01-03")
+    return tmp_path
+
+
+def test_mgt_starts_from_the_newest_finished_fre_run(outputs):
+    start, parent = resolve_start("latest_fre", "base", outputs)
+    assert parent == str(outputs / "fre" / "2026-01-02") and start == f"{parent}/export"
+
+
+def test_without_a_finished_fre_run_the_message_names_the_cure(tmp_path):
+    with pytest.raises(UserError, match="stage=fre"):
+        resolve_start("latest_fre", "base", tmp_path)
+
+
+def test_an_unfinished_run_is_no_start(outputs):
+    with pytest.raises(UserError, match="has not finished"):
+        resolve_start(str(outputs / "fre" / "2026-01-03"), "base", outputs)
+
+
+def test_a_model_folder_is_a_start_without_a_parent(outputs):
+    folder = outputs / "fre" / "2026-01-01" / "export"
+    assert resolve_start(str(folder), "base", outputs) == (str(folder), None)
+
+
+def test_without_init_from_the_base_model_is_the_start(outputs):
+    assert resolve_start(None, "base", outputs) == ("base", None)
+
+
+def synthetic(seed=0, image_size=84):
+    return SyntheticDataset("train", 100, ["chain"], ["vision_only"], (3, 4), image_size, seed)
+
+
+def test_the_data_fingerprint_tells_data_apart_and_the_same_data_alike():
+    assert data_fingerprint(synthetic()) == data_fingerprint(synthetic())
+    assert data_fingerprint(synthetic()) != data_fingerprint(synthetic(seed=1))
+    assert data_fingerprint(synthetic()) != data_fingerprint(synthetic(image_size=112))
+
+
+ORDINARY = {
+    "reward/mean": 0.7,
+    "policy/loss": 0.05,
+    "groups/zero_variance": 0.1,
+    "completion/truncated": 0.0,
+    "policy/sampler_difference": 1e-6,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"policy/loss": 1e-8}, "loss"),
+        ({"groups/zero_variance": 0.9}, "silent"),
+        ({"completion/truncated": 0.5}, "truncated"),
+        ({"policy/sampler_difference": 0.3}, "mismatch"),
+        ({"reward/mean": 0.0}, "reward"),
+    ],
+)
+def test_each_odd_value_is_explained_and_ordinary_ones_are_not(change, kind):
+    assert not list(explain(1, ORDINARY))
+    assert [found for found, _ in explain(1, ORDINARY | change)] == [kind]

@@ -1,0 +1,62 @@
+"""Laws of the prompt order and the learning rate."""
+
+from __future__ import annotations
+
+import pytest
+
+from lmm_r1.training.batch import PromptSchedule
+from lmm_r1.training.optimiser import learning_rate_factor
+
+
+def schedule(first_step=0, rank=0, world_size=1, seed=0, steps=10, size=21, prompts_per_step=6):
+    return list(
+        PromptSchedule(
+            size=size,
+            prompts_per_step=prompts_per_step,
+            steps=steps,
+            first_step=first_step,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+    )
+
+
+@pytest.mark.parametrize("k", [0, 1, 4, 9, 10])
+def test_a_resumed_schedule_goes_on_where_it_stopped(k):
+    assert schedule(first_step=k) == schedule()[k:]
+
+
+def test_every_pass_asks_every_problem_once():
+    order = [index for step in schedule(steps=7) for index in step]
+    assert sorted(order[:21]) == sorted(order[21:42]) == list(range(21))
+    assert order[:21] != order[21:42]
+
+
+def test_processes_share_out_a_step_without_overlap():
+    whole, first, second = schedule(), schedule(rank=0, world_size=2), schedule(rank=1, world_size=2)
+    for step, left, right in zip(whole, first, second, strict=True):
+        assert [index for pair in zip(left, right, strict=True) for index in pair] == step
+
+
+def test_another_seed_asks_in_another_order():
+    assert schedule(seed=0) != schedule(seed=1)
+
+
+def test_a_resumed_schedule_has_the_length_of_what_is_left():
+    left = PromptSchedule(size=5, prompts_per_step=2, steps=10, first_step=7, seed=0, rank=0, world_size=1)
+    assert len(left) == len(list(left)) == 3
+
+
+def factor(step, schedule="cosine", warmup=4, steps=20):
+    return learning_rate_factor(step, warmup=warmup, steps=steps, schedule=schedule, min_ratio=0.1)
+
+
+def test_the_learning_rate_rises_linearly_and_stays_when_constant():
+    assert [factor(step, "constant") for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_a_cosine_falls_from_one_to_its_floor():
+    values = [factor(step) for step in range(4, 21)]
+    assert values[0] == 1.0 and values[-1] == pytest.approx(0.1)
+    assert values == sorted(values, reverse=True)
