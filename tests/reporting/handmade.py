@@ -38,7 +38,7 @@ def write_metrics(folder: Path, steps: int, start: float = 0.2) -> None:
     """Step 0 is the first validation; every second step is validated."""
     rows = []
     for step in range(steps + 1):
-        row: dict[str, float] = {"rl_step": step}
+        row: dict[str, float] = {"step": step}
         if step:
             row |= {
                 "reward/mean": 0.1 * step,

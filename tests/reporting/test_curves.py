@@ -45,7 +45,7 @@ def test_the_same_runs_give_the_same_picture(stages, tmp_path):
 
 
 def test_a_run_without_validation_is_named(stages, tmp_path):
-    pd.DataFrame({"rl_step": [1], "reward/mean": [0.5]}).to_csv(stages[0] / "metrics.csv", index=False)
+    pd.DataFrame({"step": [1], "reward/mean": [0.5]}).to_csv(stages[0] / "metrics.csv", index=False)
     with pytest.raises(UserError, match="no validation accuracy by rendering"):
         two_stage_figure(*stages, tmp_path / "figure.png")
 

@@ -71,9 +71,9 @@ def test_accuracy_before_and_after_is_tabled_by_rendering(page):
 
 
 def test_first_and_last_rollouts_are_shown_with_figures_and_verdicts(page):
-    assert "policy after 0 RL steps" in page.text
-    assert "policy after 5 RL steps" in page.text
-    assert "policy after 3 RL steps" not in page.text
+    assert "Training rollout after step 0" in page.text
+    assert "Training rollout after step 5" in page.text
+    assert "Training rollout after step 3" not in page.text
     assert "2 of 4 right" in page.text
     assert "no_answer" in page.text
     figures = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
@@ -83,7 +83,7 @@ def test_first_and_last_rollouts_are_shown_with_figures_and_verdicts(page):
 
 def test_a_validation_problem_is_shown_before_and_after(page):
     text = re.sub(r"\s+", " ", page.text)
-    assert "Validation, before and after: 0 and 6 RL steps" in text
+    assert "Validation after step 0 and after step 6" in text
     assert "before · wrong" in text
     assert "after · right" in text
 
@@ -107,7 +107,7 @@ def test_ids_are_unique_among_the_drawings(page):
 
 
 def test_a_run_that_has_only_begun_has_a_report(tmp_path):
-    pd.DataFrame({"rl_step": [1, 2], "reward/mean": [0.1, 0.2]}).to_csv(tmp_path / "metrics.csv", index=False)
+    pd.DataFrame({"step": [1, 2], "reward/mean": [0.1, 0.2]}).to_csv(tmp_path / "metrics.csv", index=False)
     page = read(tmp_path)
     assert page.count("figure") == 1
     assert "not finished" in page.text
@@ -131,7 +131,7 @@ def test_long_runs_stay_small(tmp_path):
     steps = np.arange(5000)
     noise = np.random.default_rng(0).normal(size=(5000, 6))
     names = ["reward/mean", "accuracy", "policy/kl", "policy/entropy", "time/rollout", "time/update"]
-    pd.DataFrame(np.abs(noise), columns=names).assign(rl_step=steps).to_csv(tmp_path / "metrics.csv", index=False)
+    pd.DataFrame(np.abs(noise), columns=names).assign(step=steps).to_csv(tmp_path / "metrics.csv", index=False)
     assert write_report(tmp_path).stat().st_size < 1_000_000
 
 

@@ -61,7 +61,7 @@ def test_the_table_is_logged_offline(tmp_path, monkeypatch):
     import wandb
 
     with wandb.init(dir=tmp_path, project="test") as run:
-        run.log({"samples": sample_table(GROUPS, 1, rows=4), "rl_step": 1})
+        run.log({"samples": sample_table(GROUPS, 1, rows=4), "step": 1})
     tables = list(tmp_path.rglob("*.table.json"))
     assert len(tables) == 1
     assert len(json.loads(tables[0].read_text())["data"]) == 4

@@ -48,7 +48,7 @@ def parse_overrides(overrides: Sequence[str], loader: ConfigLoader | None = None
     parsed = []
     for override in overrides:
         try:
-            parsed.append(parser.parse_override(override))
+            parsed += parser.parse_overrides([override])
         except HydraException as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{override}: cannot be read ({reason}); quote values with special signs") from error

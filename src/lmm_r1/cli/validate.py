@@ -108,6 +108,14 @@ def _check_dataset(config: Config) -> None:
     if config["stage_name"] != "sft" and traces:
         raise UserError("dataset=synthetic_traces is for stage=sft; did you mean dataset=synthetic_text?")
 
+    path, held_out = lookup(config, "dataset.path"), lookup(config, "dataset.validation_size")
+    start = optional_whole_number(config, "dataset.train_start", 0)
+    if path is not None and lookup(config, "dataset.validation_path") == path and held_out and start < held_out:
+        raise UserError(
+            f"dataset.train_start={start}: the first {held_out} rows are held out for validation; start there, or "
+            "name another file with dataset.validation_path"
+        )
+
 
 def _check_problems(config: Config, group: str) -> None:
     """The options of generated problems; files are opened later."""

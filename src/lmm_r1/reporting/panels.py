@@ -84,7 +84,7 @@ def draw_panels(run: RunFolder) -> list[Panel]:
 def _curve_panel(
     title: str, series: Sequence[tuple[str, pd.Series]], smooth: bool, colours: Sequence[str] = COLOURS
 ) -> Panel | None:
-    """Curves over RL steps: the values pale, their moving average on top where `smooth` and there are enough."""
+    """Curves over steps: the values pale, their moving average on top where `smooth` and there are enough."""
     drawn = [(label, _thinned(values), colour) for (label, values), colour in zip(series, colours, strict=False)]
     drawn = [curve for curve in drawn if len(curve[1])]
     if not drawn:
@@ -113,14 +113,16 @@ def _validation_panel(run: RunFolder) -> Panel | None:
 
 
 def _phase_panel(run: RunFolder) -> Panel | None:
-    """Seconds of each phase, stacked; the legend has each phase's share of the measured time."""
-    phases = [name for name in run.metrics if name.startswith("time/")]
-    seconds = run.metrics[phases].apply(pd.to_numeric, errors="coerce").fillna(0.0)
+    """Seconds of each phase, stacked; the legend has each phase's share of the steps' time."""
+    columns = [name for name in run.metrics if name.startswith("time/")]
+    # Row 0 is the start of the run, which would dwarf every step.
+    rows = run.metrics.loc[run.metrics.index > 0, columns]
+    seconds = rows.apply(pd.to_numeric, errors="coerce").fillna(0.0)
     total = float(seconds.to_numpy().sum())
     if not total:
         return None
     shares = (seconds.sum() / total).sort_values(ascending=False)
-    phases = list(shares.index)
+    phases = list(shares[shares >= 0.005].index)
     thin = _thinned(seconds)
     with rc_context(_STYLE):
         figure, axes = _canvas()
@@ -154,7 +156,7 @@ def _canvas() -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("RL step")
+    axes.set_xlabel("step")
     return figure, axes
 
 

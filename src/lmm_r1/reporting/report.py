@@ -89,7 +89,7 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
     facts = [
         ("Run", str(run.path)),
         ("State", "finished" if summary else "not finished: no summary.json"),
-        ("RL steps", summary.get("steps", int(run.metrics.index.max()) if len(run.metrics) else None)),
+        ("Steps", summary.get("steps", int(run.metrics.index.max()) if len(run.metrics) else None)),
         ("Wall time", _duration(seconds.get("total"))),
         ("By phase", _phases(seconds)),
         ("Started from", summary.get("parent") or summary.get("model_path")),
@@ -111,8 +111,8 @@ def _duration(seconds: float | None) -> str | None:
 
 
 def _phases(seconds: Mapping[str, float]) -> str:
-    parts = sorted((item for item in seconds.items() if item[0] != "total"), key=lambda item: -item[1])
-    return ", ".join(f"{name} {_duration(value)}" for name, value in parts)
+    parts = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {_duration(value)}" for name, value in parts if name != "total" and value >= 0.5)
 
 
 def _gains(run: RunFolder) -> list[Gain]:
@@ -133,7 +133,7 @@ def _training_sections(run_folder: Path) -> list[Section]:
     for step in sorted({*steps[:1], *steps[-1:]}):
         groups = spread(store.read_step(step), PROBLEMS_SHOWN)
         problems = [show_group(group, COMPLETIONS_SHOWN) for group in groups]
-        sections.append(Section(f"Training rollout of the policy after {step} RL steps", problems))
+        sections.append(Section(f"Training rollout after step {step}", problems))
     return sections
 
 
@@ -146,7 +146,7 @@ def _validation_sections(run_folder: Path) -> list[Section]:
     before = {group.problem.id: group for group in store.read_step(steps[0])}
     after = [group for group in store.read_step(steps[-1]) if group.problem.id in before]
     problems = [show_change(before[group.problem.id], group) for group in spread(after, PROBLEMS_SHOWN)]
-    return [Section(f"Validation, before and after: {steps[0]} and {steps[-1]} RL steps", problems)]
+    return [Section(f"Validation after step {steps[0]} and after step {steps[-1]}", problems)]
 
 
 def main() -> None:

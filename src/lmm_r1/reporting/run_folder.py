@@ -19,20 +19,20 @@ class RunFolder:
 
     path: Path
     metrics: pd.DataFrame
-    """One row an RL step, indexed by `rl_step`; NaN where not measured."""
+    """One row a step, indexed by `step`; NaN where not measured."""
     summary: dict
     """`summary.json`: stage, seed, lineage, wall seconds, validation before and after."""
     config: str
     """`config.yaml` as it stands."""
 
     def column(self, name: str) -> pd.Series:
-        """The measured values of a column by RL step; empty where there are none."""
+        """The measured values of a column by step; empty where there are none."""
         if name not in self.metrics:
             return pd.Series(dtype=float)
         return pd.to_numeric(self.metrics[name], errors="coerce").dropna()
 
     def validation_accuracy(self) -> pd.DataFrame:
-        """Validation accuracy by RL step, `[validations, parts]`: `""` is all items, else a rendering."""
+        """Validation accuracy by step, `[validations, parts]`: `""` is all items, else a rendering."""
         columns = [name for name in self.metrics if name == ACCURACY or _is_rendering(name)]
         history = self.metrics[columns].apply(pd.to_numeric, errors="coerce").dropna(how="all")
         return history.rename(columns=lambda name: name.removeprefix(ACCURACY).removeprefix("/"))
@@ -42,7 +42,7 @@ def read_run(path: Path) -> RunFolder:
     """Read a run's folder.
 
     Raises:
-        UserError: `path` is no folder, or its metrics lack the column `rl_step`.
+        UserError: `path` is no folder, or its metrics lack the column `step`.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a run's folder; give one that train.py made, such as outputs/fre/latest")
@@ -58,9 +58,9 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     if not path.is_file() or path.stat().st_size == 0:
         return pd.DataFrame()
     metrics = pd.read_csv(path)
-    if "rl_step" not in metrics:
-        raise UserError(f"{path} has no column rl_step; it was not written by train.py")
-    return metrics.set_index("rl_step").sort_index()
+    if "step" not in metrics:
+        raise UserError(f"{path} has no column step; it was not written by train.py")
+    return metrics.set_index("step").sort_index()
 
 
 def _read_summary(folder: Path) -> dict:

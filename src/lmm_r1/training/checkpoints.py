@@ -63,7 +63,7 @@ class Checkpoints(L.Callback):
         """Write a checkpoint of the state after `steps_done` steps, whole or not at all; drop the oldest."""
         path = self.folder / PATTERN.format(pl_module.steps_done)
         temporary = path.with_suffix(".writing")
-        trainer.save_checkpoint(temporary)
+        trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
             os.replace(temporary, path)
             for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:

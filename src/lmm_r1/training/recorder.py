@@ -119,13 +119,13 @@ class Recorder(L.Callback):
         return {
             "initial_validation": self.initial_validation,
             "last_validation": self.last_validation,
-            "seconds": dict(self.phases.total),
+            "seconds": self.phases.run(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.initial_validation = state_dict["initial_validation"]
         self.last_validation = state_dict["last_validation"]
-        self.phases.add(state_dict["seconds"])
+        self.phases.resume(state_dict["seconds"])
 
 
 def _accuracies(metrics: dict[str, float]) -> str:

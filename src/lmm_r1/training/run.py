@@ -187,10 +187,8 @@ def _fit(
         world_size=trainer.world_size,
     )
     try:
-        with phases("total"):
-            trainer.fit(
-                module, schedule_loader(parts.train_data, schedule, collate), ckpt_path=checkpoint, weights_only=False
-            )
+        loader = schedule_loader(parts.train_data, schedule, collate)
+        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
         if saver.stop_signal is None and trainer.is_global_zero:
             save_export(module.policy, processor, run.folder / "export")
             _write_summary(parts, recorder, phases, module.steps_done, start, parent)
@@ -204,6 +202,7 @@ def _fit(
 
 
 def _prepare_process(parts: Parts) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     L.seed_everything(parts.run.seed, verbose=False)
     if parts.trainer.accelerator == "cpu":
         # Numbers too small for a normal float slow a CPU's arithmetic by an order of magnitude.
@@ -261,7 +260,7 @@ def _write_summary(
         "parent": parent,
         "model_path": start,
         "steps": steps,
-        "wall_seconds": dict(phases.total),
+        "wall_seconds": phases.run(),
         "validation": {"initial": recorder.initial_validation, "final": recorder.last_validation},
         "config_hash": lineage.config_fingerprint(parts.config),
         "data_hash": lineage.data_fingerprint(parts.train_data),

@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw
 from lmm_r1.data.synthetic import canvas
 
 COLUMNS = 3
+GREATEST = 20
+"""Of a running value: a small model has to learn each sum by heart, and what is to be taught is the chain."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class ChainLatent:
 
 
 class Chain:
-    """Every running value is at least 0. The figure is a 3 × 3 board with a symbol a cell, in reading order.
+    """Every running value lies from 0 to `GREATEST`. The figure is a 3 × 3 board with a symbol a cell, in reading order.
 
     The difficulty is the number of terms.
     """
@@ -32,8 +34,8 @@ class Chain:
         numbers, operators = [random.randint(1, 9)], []
         value = numbers[0]
         for _ in range(level - 1):
-            operator = random.choice("+-") if value else "+"
-            number = random.randint(1, 9 if operator == "+" else min(9, value))
+            operator = "+" if value == 0 else "-" if value == GREATEST else random.choice("+-")
+            number = random.randint(1, min(9, GREATEST - value if operator == "+" else value))
             value += number if operator == "+" else -number
             numbers.append(number)
             operators.append(operator)

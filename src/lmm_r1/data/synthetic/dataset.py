@@ -102,7 +102,7 @@ class SyntheticDataset:
             id=f"{family.name}-{self.split}-{self.seed}-{item.number}/{rendering}",
             question=question_text(family, latent, rendering),
             answer=family.answer(latent),
-            answer_type="math",
+            answer_type="number",
             images=images,
             source="synthetic",
             family=family.name,

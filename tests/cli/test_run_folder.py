@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from lmm_r1.cli.run_folder import (
+    folder_to_resume,
+    link_latest,
+    read_config,
+    rescored_config,
+    resumed_config,
+    write_config,
+)
+from lmm_r1.cli.starting_run import newest_finished_run, starting_folder
+from lmm_r1.errors import UserError
+
+STORED = {
+    "stage_name": "fre",
+    "seed": 3,
+    "init_from": "/runs/fre/1",
+    "resume": None,
+    "output_root": "outputs",
+    "trainer": {"steps": 60, "devices": 1},
+    "logger": {"wandb": None},
+}
+
+
+def composed(**changes):
+    return {**STORED, "init_from": "latest_fre", "resume": "latest", **changes}
+
+
+def finish(folder):
+    (folder / "export").mkdir(parents=True)
+    (folder / "export" / "config.json").write_text("{}")
+    (folder / "summary.json").write_text("{}")
+
+
+def test_a_configuration_is_read_as_it_was_written(tmp_path):
+    config = {"b": 1.0e-6, "a": {"text": "$1+1=2$ ü", "nothing": None, "list": [1, "x"]}}
+    write_config(tmp_path, config, ["python train.py stage=fre"])
+    assert read_config(tmp_path) == config
+    assert list(read_config(tmp_path)) == ["b", "a"]
+    assert (tmp_path / "config.yaml").read_text().startswith("# python train.py stage=fre\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_latest_points_at_the_newest_run_and_moves_with_the_folder(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / "fre" / name).mkdir(parents=True)
+        link_latest(tmp_path / "fre" / name)
+    (tmp_path / "fre").rename(tmp_path / "moved")
+    latest = tmp_path / "moved" / "latest"
+    assert latest.is_symlink() and latest.resolve().name == "second"
+    assert sorted(path.name for path in (tmp_path / "moved").iterdir()) == ["first", "latest", "second"]
+
+
+def test_resume_finds_a_run_by_name_or_folder(tmp_path):
+    run = tmp_path / "fre" / "run"
+    run.mkdir(parents=True)
+    with pytest.raises(UserError, match="resume=latest: no run"):
+        folder_to_resume("resume", "latest", tmp_path / "fre")
+    write_config(run, STORED, ["x"])
+    link_latest(run)
+    assert folder_to_resume("resume", "latest", tmp_path / "fre") == run
+    assert folder_to_resume("resume", str(run), tmp_path / "mgt") == run
+
+
+def test_a_resumed_run_keeps_its_own_configuration():
+    other_defaults = composed(seed=0, trainer={"steps": 10, "devices": 1})
+    assert resumed_config(STORED, other_defaults, ["resume"]) == STORED
+    assert resumed_config(STORED, other_defaults, ["stage", "resume", "hydra.run.dir"]) == STORED
+
+
+def test_a_resumed_run_may_be_longer_and_logged_elsewhere():
+    now = composed(trainer={"steps": 80, "devices": 1}, logger={"wandb": {"offline": True}})
+    config = resumed_config(STORED, now, ["resume", "trainer.steps", "logger"])
+    assert config == {**STORED, "trainer": {"steps": 80, "devices": 1}, "logger": {"wandb": {"offline": True}}}
+
+
+def test_the_command_that_started_a_run_may_be_repeated_to_resume_it():
+    assert resumed_config(STORED, composed(), ["stage", "seed", "experiment", "resume"]) == STORED
+
+
+def test_a_resumed_run_cannot_be_changed():
+    with pytest.raises(UserError, match="seed=4: the run to resume has seed=3"):
+        resumed_config(STORED, composed(seed=4), ["seed", "resume"])
+    with pytest.raises(UserError, match=r"trainer\.devices=2"):
+        resumed_config(STORED, composed(trainer={"steps": 60, "devices": 2}), ["trainer", "resume"])
+    with pytest.raises(UserError, match="one of stage=fre"):
+        resumed_config(STORED, composed(stage_name="mgt"), ["stage", "resume"])
+
+
+def test_scoring_again_reads_the_reward_alone():
+    stored = {"reward": {"weights": 1}, "rescore": None, "samples": 1}
+    now = {"reward": {"weights": 2}, "rescore": "latest", "samples": 5}
+    assert rescored_config(stored, now, ["rescore", "reward"]) == {**now, "samples": 1}
+    with pytest.raises(UserError, match=r"^samples: has no effect"):
+        rescored_config(stored, now, ["rescore", "samples"])
+
+
+def test_latest_fre_is_the_newest_run_that_finished(tmp_path):
+    fre = tmp_path / "fre"
+    with pytest.raises(UserError, match=r"stage=fre.*ablation=direct_rl"):
+        starting_folder("latest_fre", tmp_path)
+    finish(fre / "2025-01-01")
+    finish(fre / "2025-01-02")
+    (fre / "2025-01-03").mkdir()
+    link_latest(fre / "2025-01-03")
+    assert newest_finished_run(fre) == starting_folder("latest_fre", tmp_path) == fre / "2025-01-02"
+
+
+def test_a_start_is_a_finished_run_or_a_model(tmp_path):
+    finish(tmp_path / "run")
+    assert starting_folder(str(tmp_path / "run"), tmp_path) == tmp_path / "run"
+    assert starting_folder(str(tmp_path / "run" / "export"), tmp_path) == tmp_path / "run" / "export"
+    (tmp_path / "run" / "summary.json").unlink()
+    write_config(tmp_path / "run", STORED, ["x"])
+    with pytest.raises(UserError, match="has not finished; go on with it"):
+        starting_folder(str(tmp_path / "run"), tmp_path)
+    with pytest.raises(UserError, match="neither"):
+        starting_folder(str(tmp_path / "nothing"), tmp_path)
