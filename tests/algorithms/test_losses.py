@@ -27,7 +27,14 @@ def test_ratio_one_gives_the_plain_policy_gradient():
 
 @pytest.mark.parametrize(
     ("ratio", "advantage", "clipped"),
-    [(1.31, 1.0, "high"), (1.29, 1.0, None), (0.79, -1.0, "low"), (0.81, -1.0, None), (1.5, -1.0, None), (0.5, 1.0, None)],
+    [
+        (1.31, 1.0, "high"),
+        (1.29, 1.0, None),
+        (0.79, -1.0, "low"),
+        (0.81, -1.0, None),
+        (1.5, -1.0, None),
+        (0.5, 1.0, None),
+    ],
 )
 def test_the_clip_takes_the_gradient_only_where_the_policy_has_gone_far_enough(ratio, advantage, clipped):
     result, gradient = loss_of(torch.tensor(ratio).log().item(), 0.0, advantage)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lmm_r1.errors import UserError
-from lmm_r1.evaluation.benchmark import evaluate, read_verdicts, run_benchmark, score_benchmark
+from lmm_r1.evaluation.benchmark import evaluate, read_outcomes, run_benchmark, score_benchmark
 from lmm_r1.evaluation.results import Results
 from lmm_r1.types import Sampling
 from tests.evaluation.scripted import ExactScorer, HarshScorer, ScriptedEngine, Sums
@@ -59,7 +59,7 @@ def test_another_reward_rescores_the_stored_answers(tmp_path, sums):
     harsh = score_benchmark(tmp_path, HarshScorer())
     assert harsh.cell().accuracy.mean == 0
     assert harsh.cell().format_rate is None
-    assert all(verdict.format is None for verdict in read_verdicts(tmp_path))
+    assert all(outcome.format is None for outcome in read_outcomes(tmp_path))
 
 
 def test_sampling_seeds_depend_on_the_problem_and_the_seed_alone(tmp_path, sums):
@@ -105,7 +105,7 @@ def test_scoring_a_folder_without_a_generation_says_so(tmp_path):
     with pytest.raises(UserError, match=r"generation\.json does not exist"):
         score_benchmark(tmp_path, ExactScorer())
     with pytest.raises(UserError, match=r"run eval\.py"):
-        read_verdicts(tmp_path)
+        read_outcomes(tmp_path)
 
 
 def test_results_survive_the_disk(tmp_path, sums):
@@ -116,9 +116,9 @@ def test_results_survive_the_disk(tmp_path, sums):
     assert json.loads((tmp_path / "results.json").read_text())["generation"]["provenance"] == {"model": "tiny"}
 
 
-def test_verdicts_hold_one_row_a_completion(tmp_path, sums):
+def test_outcomes_hold_one_row_a_completion(tmp_path, sums):
     evaluate(ScriptedEngine(), sums, ExactScorer(), FOUR, tmp_path, seed=0, batch_size=8)
-    frame = pd.read_parquet(tmp_path / "verdicts.parquet")
+    frame = pd.read_parquet(tmp_path / "outcomes.parquet")
     assert len(frame) == 4 * len(sums)
     assert set(frame["length"]) == {3}
     assert frame.groupby("problem")["sample"].apply(list).map(lambda samples: samples == [0, 1, 2, 3]).all()

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.compare import compare, comparison_table
-from lmm_r1.evaluation.verdicts import Verdict
+from lmm_r1.evaluation.outcomes import Outcome
 
 
-def verdicts(right: list[bool]) -> list[Verdict]:
+def outcomes(right: list[bool]) -> list[Outcome]:
     """Items alternate between two renderings of one latent problem."""
     return [
-        Verdict(
+        Outcome(
             problem=f"p{place // 2}/{rendering}",
             latent=f"p{place // 2}",
             source="made",
@@ -35,8 +35,8 @@ def verdicts(right: list[bool]) -> list[Verdict]:
     ]
 
 
-BEFORE = verdicts([True, False] * 20)
-AFTER = verdicts([True, True] * 18 + [True, False] * 2)
+BEFORE = outcomes([True, False] * 20)
+AFTER = outcomes([True, True] * 18 + [True, False] * 2)
 
 
 def test_an_evaluation_compared_with_itself_shows_no_gain():

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.outcomes import outcomes_of
 from lmm_r1.evaluation.results import Results, accuracy_metrics, summarize
 from lmm_r1.evaluation.statistics import wilson_interval
-from lmm_r1.evaluation.verdicts import verdicts_of
 from lmm_r1.types import Completion, Group, Problem, Score
 
 
@@ -81,21 +81,21 @@ def test_a_reward_without_a_format_term_leaves_no_format_column():
 def test_several_samples_count_as_their_share():
     groups = [group("a", [True, False, False, False]), group("b", [True, True, True, True])]
     assert accuracy_metrics(groups)["validation/accuracy"] == pytest.approx((0.25 + 1) / 2)
-    assert summarize(verdicts_of(groups), {}).cell().accuracy.mean == pytest.approx((0.25 + 1) / 2)
+    assert summarize(outcomes_of(groups), {}).cell().accuracy.mean == pytest.approx((0.25 + 1) / 2)
 
 
 def test_a_group_without_scores_is_refused():
     with pytest.raises(ValueError, match="zip"):
-        verdicts_of([Group(GROUPS[0].problem, (1,), GROUPS[0].completions)])
+        outcomes_of([Group(GROUPS[0].problem, (1,), GROUPS[0].completions)])
 
 
 def test_renderings_of_one_latent_problem_share_its_name():
-    latents = [verdict.latent for verdict in verdicts_of(GROUPS)]
+    latents = [outcome.latent for outcome in outcomes_of(GROUPS)]
     assert latents == ["a", "b", "c", "a", "d"]
 
 
 def test_cells_cover_families_renderings_and_all():
-    results = summarize(verdicts_of(GROUPS), {})
+    results = summarize(outcomes_of(GROUPS), {})
     assert [(cell.family, cell.rendering, cell.problems) for cell in results.cells] == [
         ("chain", "text_only", 3),
         ("chain", "vision_only", 1),
@@ -117,21 +117,23 @@ def test_renderings_widen_the_interval_over_all():
         for number in range(20)
         for rendering in ("text_only", "vision_only")
     ]
-    assert summarize(verdicts_of(groups), {}).cell().accuracy == wilson_interval(10, 20)
+    assert summarize(outcomes_of(groups), {}).cell().accuracy == wilson_interval(10, 20)
 
 
 def test_an_unknown_cell_is_named():
     with pytest.raises(KeyError, match="maps"):
-        summarize(verdicts_of(GROUPS), {}).cell("maps")
+        summarize(outcomes_of(GROUPS), {}).cell("maps")
 
 
-def test_the_table_prints_percentages_with_their_interval():
-    console = Console(width=120, file=io.StringIO())
-    console.print(summarize(verdicts_of(GROUPS), {}).table())
-    interval = wilson_interval(2, 3)
-    chain = next(line for line in console.file.getvalue().splitlines() if "chain" in line)
-    cells = [cell.strip() for cell in chain.strip("│").split("│")]
-    assert cells[3:5] == ["66.7", f"{100 * interval.low:.1f} – {100 * interval.high:.1f}"]
+def test_the_table_prints_percentages_with_their_interval_on_a_narrow_terminal():
+    groups = [group(str(number), [True], "triangle", "vision_dominant", length=2048) for number in range(2000)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(summarize(outcomes_of(groups), {}).table())
+    interval = wilson_interval(2000, 2000)
+    row = next(line for line in console.file.getvalue().splitlines() if "triangle" in line)
+    assert row.split(maxsplit=3)[:3] == ["triangle", "vision_dominant", "2000"]
+    assert f" 100.0 ({100 * interval.low:.1f}–100.0) " in row
+    assert row.split()[-1] == "2048"
 
 
 def test_results_that_were_never_written_are_a_users_error(tmp_path):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmm_r1.data.synthetic import SyntheticDataset
 from lmm_r1.models.loading import load_policy, load_processor
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
 from lmm_r1.models.tiny import build_tiny
-from lmm_r1.data.synthetic import SyntheticDataset
 from lmm_r1.types import Completion, Group, Score
 
 

@@ -38,7 +38,12 @@ def test_a_resumed_table_is_cut_at_the_checkpoint_and_survives_a_half_written_li
         file.write("4,0.")
     resumed = MetricsFile(path, keep_through=2)
     resumed.append(3, {"loss": 30.0})
-    assert [(row["step"], row["loss"]) for row in rows(path)] == [("0", "0.0"), ("1", "1.0"), ("2", "2.0"), ("3", "30.0")]
+    assert [(row["step"], row["loss"]) for row in rows(path)] == [
+        ("0", "0.0"),
+        ("1", "1.0"),
+        ("2", "2.0"),
+        ("3", "30.0"),
+    ]
 
 
 def test_a_checkpoint_that_was_being_written_is_not_the_newest(tmp_path):

@@ -44,6 +44,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Gold:
+    """What an audit of the golds needs of a row, without its pictures."""
+
+    answer: str
+    answer_type: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Fields:
     """What the columns are called; `a.b` is the field `b` inside the map `a`."""
 
@@ -116,6 +125,14 @@ class LocalDataset:
             family=entry.family,
             rendering="image" if images else "text_only",
         )
+
+    def golds(self) -> list[Gold]:
+        """The gold of every problem, in order; no picture is decoded."""
+        return [Gold(entry.answer, self.answer_type, entry.choices) for entry in self._entries]
+
+    def line(self, index: int) -> int:
+        """The line of the file, from 1, that a problem comes from."""
+        return self._entries[index].line
 
     def _name(self, entry: Entry, picture: Picture) -> str:
         return f"the picture in row {entry.line} of {self.path}" if isinstance(picture, bytes) else str(picture)

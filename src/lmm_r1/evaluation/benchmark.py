@@ -2,7 +2,7 @@
 
     <folder>/generation.json      what was asked for: seed, sampling, provenance
     <folder>/completions/         the answers, one shard a batch, as rollouts are stored
-    <folder>/verdicts.parquet     one scored row a completion
+    <folder>/outcomes.parquet     one scored row a completion
     <folder>/results.json         accuracy by family and rendering
 
 An interrupted generation goes on where it stopped; a changed reward only needs `score_benchmark` again.
@@ -19,8 +19,8 @@ from typing import Protocol
 import pandas as pd
 
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
-from lmm_r1.evaluation.verdicts import Verdict, verdicts_of
 from lmm_r1.rollout.engine import RolloutEngine, sampling_seed
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Problem, Sampling, Score
@@ -101,7 +101,7 @@ def run_benchmark(
 
 
 def score_benchmark(folder: Path, scorer: Scorer) -> Results:
-    """Score the stored completions of `folder`, write `verdicts.parquet` and `results.json`, and sum up.
+    """Score the stored completions of `folder`, write `outcomes.parquet` and `results.json`, and sum up.
 
     Raises:
         UserError: nothing is stored, the generation is incomplete, or two problems share an id.
@@ -113,38 +113,38 @@ def score_benchmark(folder: Path, scorer: Scorer) -> Results:
         raise UserError(
             f"{folder}: {len(store.steps())} of {shards} shards are stored; run the evaluation again to finish them"
         )
-    verdicts: list[Verdict] = []
+    outcomes: list[Outcome] = []
     for shard in range(shards):
         groups = store.read_step(shard)
         scores = iter(scorer.score([(group.problem, one) for group in groups for one in group.completions]))
         for group in groups:
             group.scores = [next(scores) for _ in group.completions]
-        verdicts += verdicts_of(groups)
-    _refuse_shared_ids(verdicts)
-    _write_verdicts(verdicts, folder)
-    results = summarize(verdicts, generation)
+        outcomes += outcomes_of(groups)
+    _refuse_shared_ids(outcomes)
+    _write_outcomes(outcomes, folder)
+    results = summarize(outcomes, generation)
     results.to_json(folder / "results.json")
     return results
 
 
-def read_verdicts(folder: Path) -> list[Verdict]:
+def read_outcomes(folder: Path) -> list[Outcome]:
     """The scored rows of an evaluation.
 
     Raises:
         UserError: `folder` holds no scored evaluation.
     """
-    path = folder / "verdicts.parquet"
+    path = folder / "outcomes.parquet"
     if not path.is_file():
         raise UserError(f"{path} does not exist; run eval.py to make it")
     frame = pd.read_parquet(path)
     frame["format"] = frame["format"].astype(object).where(frame["format"].notna(), None)
-    return [Verdict(**row) for row in frame.to_dict("records")]
+    return [Outcome(**row) for row in frame.to_dict("records")]
 
 
-def _write_verdicts(verdicts: Sequence[Verdict], folder: Path) -> None:
-    frame = pd.DataFrame([asdict(verdict) for verdict in verdicts])
+def _write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
+    frame = pd.DataFrame([asdict(outcome) for outcome in outcomes])
     frame["format"] = frame["format"].astype("float64")
-    frame.to_parquet(folder / "verdicts.parquet", index=False)
+    frame.to_parquet(folder / "outcomes.parquet", index=False)
 
 
 def _claim(folder: Path, generation: Mapping[str, object]) -> None:
@@ -173,9 +173,9 @@ def _read_generation(folder: Path) -> dict[str, object]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _refuse_shared_ids(verdicts: Sequence[Verdict]) -> None:
+def _refuse_shared_ids(outcomes: Sequence[Outcome]) -> None:
     seen: set[tuple[str, int]] = set()
-    for verdict in verdicts:
-        if (verdict.problem, verdict.sample) in seen:
-            raise UserError(f"two problems of the benchmark share the id {verdict.problem}; make its ids unique")
-        seen.add((verdict.problem, verdict.sample))
+    for outcome in outcomes:
+        if (outcome.problem, outcome.sample) in seen:
+            raise UserError(f"two problems of the benchmark share the id {outcome.problem}; make its ids unique")
+        seen.add((outcome.problem, outcome.sample))

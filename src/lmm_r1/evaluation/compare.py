@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from lmm_r1.errors import UserError
-from lmm_r1.evaluation.benchmark import read_verdicts
+from lmm_r1.evaluation.benchmark import read_outcomes
+from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies
 from lmm_r1.evaluation.results import ALL
 from lmm_r1.evaluation.statistics import PairedDifference, holm_adjusted, paired_difference
-from lmm_r1.evaluation.verdicts import Verdict, grouped, item_accuracies
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Comparison:
     paired: PairedDifference
 
 
-def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[Comparison]:
+def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[Comparison]:
     """The gain for each rendering and over all of them.
 
     Raises:
@@ -45,8 +46,8 @@ def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> list[Compari
         raise UserError(
             f"the two evaluations differ in {different} problems; run both with the same benchmark options and seed"
         )
-    first_samples = {verdict.problem: verdict for verdict in before}.values()
-    parts = {**grouped(first_samples, lambda verdict: verdict.rendering), ALL: list(first_samples)}
+    first_samples = {outcome.problem: outcome for outcome in before}.values()
+    parts = {**grouped(first_samples, lambda outcome: outcome.rendering), ALL: list(first_samples)}
     comparisons = []
     for rendering, items in parts.items():
         old = [early[item.problem] for item in items]
@@ -60,7 +61,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """The comparisons for the terminal; p is corrected over all rows that have one."""
     raw = [part.paired.p_value for part in comparisons]
     adjusted = iter(holm_adjusted([p for p in raw if p is not None]))
-    table = Table(title="Accuracy, paired by problem", title_justify="left")
+    table = Table(title="Accuracy, paired by problem", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("rendering")
     for name in ("before %", "after %", "gain", "95 % interval", "p"):
         table.add_column(name, justify="right")
@@ -71,8 +72,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             f"{100 * part.before:.1f}",
             f"{100 * part.after:.1f}",
             f"{100 * gain.mean:+.1f}",
-            f"{100 * gain.low:+.1f} – {100 * gain.high:+.1f}",
-            "–" if part.paired.p_value is None else f"{next(adjusted):.2g}",
+            f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
+            "" if part.paired.p_value is None else f"{next(adjusted):.2g}",
         )
     return table
 
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     arguments = parser.parse_args()
     try:
-        comparisons = compare(read_verdicts(arguments.before), read_verdicts(arguments.after))
+        comparisons = compare(read_outcomes(arguments.before), read_outcomes(arguments.after))
     except UserError as error:
         parser.error(str(error))
     Console().print(comparison_table(comparisons))

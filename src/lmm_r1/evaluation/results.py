@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies, outcomes_of
 from lmm_r1.evaluation.statistics import Interval, accuracy_interval
-from lmm_r1.evaluation.verdicts import Verdict, grouped, item_accuracies, verdicts_of
 from lmm_r1.types import Group
 
 ALL = "all"
@@ -69,42 +70,47 @@ class Results:
 
     def table(self) -> Table:
         """The cells for the terminal, the totals last."""
-        table = Table(title="Accuracy (95 % interval)", title_justify="left")
+        table = Table(
+            title="Accuracy with its 95 % interval (shares in %)",
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 2, 0, 0),
+            show_edge=False,
+        )
         for name in ("family", "rendering"):
-            table.add_column(name)
-        for name in ("problems", "accuracy %", "interval", "format %", "truncated %", "tokens"):
-            table.add_column(name, justify="right")
+            table.add_column(name, no_wrap=True)
+        for name in ("items", "accuracy", "format", "cut", "tokens"):
+            table.add_column(name, justify="right", no_wrap=True)
         for cell in self.cells:
             accuracy = cell.accuracy
             table.add_row(
                 cell.family,
                 cell.rendering,
                 str(cell.problems),
-                f"{100 * accuracy.mean:.1f}",
-                f"{100 * accuracy.low:.1f} – {100 * accuracy.high:.1f}",
-                "–" if cell.format_rate is None else f"{100 * cell.format_rate:.1f}",
+                f"{100 * accuracy.mean:.1f} ({100 * accuracy.low:.1f}–{100 * accuracy.high:.1f})",
+                "" if cell.format_rate is None else f"{100 * cell.format_rate:.1f}",
                 f"{100 * cell.truncation_rate:.1f}",
-                f"{cell.mean_length:.1f}",
+                f"{cell.mean_length:.4g}",
                 style="bold" if cell.family == ALL else None,
             )
         return table
 
 
-def summarize(verdicts: Sequence[Verdict], generation: Mapping[str, object]) -> Results:
+def summarize(outcomes: Sequence[Outcome], generation: Mapping[str, object]) -> Results:
     """A cell for each family in each rendering, for each rendering over all families, and for everything.
 
     Renderings of one latent problem are one cluster of the error bars, so that showing a problem five times does not
     pass for five problems.
 
     Raises:
-        ValueError: no verdicts.
+        ValueError: no outcomes.
     """
-    by_family = grouped(verdicts, lambda verdict: (verdict.family or verdict.source, verdict.rendering))
+    by_family = grouped(outcomes, lambda outcome: (outcome.family or outcome.source, outcome.rendering))
     cells = [_cell(family, rendering, part) for (family, rendering), part in by_family.items()]
     cells.sort(key=lambda cell: cell.family)
-    by_rendering = grouped(verdicts, lambda verdict: verdict.rendering)
+    by_rendering = grouped(outcomes, lambda outcome: outcome.rendering)
     cells += [_cell(ALL, rendering, part) for rendering, part in by_rendering.items()]
-    cells.append(_cell(ALL, ALL, verdicts))
+    cells.append(_cell(ALL, ALL, outcomes))
     return Results(tuple(cells), generation)
 
 
@@ -116,39 +122,39 @@ def accuracy_metrics(groups: Sequence[Group]) -> dict[str, float]:
     their part. `validation/format` (absent where the reward has no format term) and `validation/length` (tokens) are
     means over completions.
     """
-    verdicts = verdicts_of(groups)
-    metrics = {"validation/accuracy": _average_accuracy(verdicts)}
-    metrics |= _accuracy_by(verdicts, lambda verdict: verdict.rendering)
-    with_family = [verdict for verdict in verdicts if verdict.family]
-    metrics |= _accuracy_by(with_family, lambda verdict: f"{verdict.family}/{verdict.rendering}")
-    formats = [verdict.format for verdict in verdicts if verdict.format is not None]
+    outcomes = outcomes_of(groups)
+    metrics = {"validation/accuracy": _average_accuracy(outcomes)}
+    metrics |= _accuracy_by(outcomes, lambda outcome: outcome.rendering)
+    with_family = [outcome for outcome in outcomes if outcome.family]
+    metrics |= _accuracy_by(with_family, lambda outcome: f"{outcome.family}/{outcome.rendering}")
+    formats = [outcome.format for outcome in outcomes if outcome.format is not None]
     if formats:
         metrics["validation/format"] = sum(formats) / len(formats)
-    metrics["validation/length"] = sum(verdict.length for verdict in verdicts) / len(verdicts)
+    metrics["validation/length"] = sum(outcome.length for outcome in outcomes) / len(outcomes)
     return metrics
 
 
-def _cell(family: str, rendering: str, verdicts: Sequence[Verdict]) -> Cell:
-    accuracies = item_accuracies(verdicts)
-    latent_of = {verdict.problem: verdict.latent for verdict in verdicts}
-    formats = [verdict.format for verdict in verdicts if verdict.format is not None]
+def _cell(family: str, rendering: str, outcomes: Sequence[Outcome]) -> Cell:
+    accuracies = item_accuracies(outcomes)
+    latent_of = {outcome.problem: outcome.latent for outcome in outcomes}
+    formats = [outcome.format for outcome in outcomes if outcome.format is not None]
     return Cell(
         family=family,
         rendering=rendering,
         problems=len(accuracies),
-        completions=len(verdicts),
+        completions=len(outcomes),
         accuracy=accuracy_interval(list(accuracies.values()), [latent_of[problem] for problem in accuracies]),
         format_rate=sum(formats) / len(formats) if formats else None,
-        truncation_rate=sum(verdict.truncated for verdict in verdicts) / len(verdicts),
-        mean_length=sum(verdict.length for verdict in verdicts) / len(verdicts),
+        truncation_rate=sum(outcome.truncated for outcome in outcomes) / len(outcomes),
+        mean_length=sum(outcome.length for outcome in outcomes) / len(outcomes),
     )
 
 
-def _average_accuracy(verdicts: Sequence[Verdict]) -> float:
+def _average_accuracy(outcomes: Sequence[Outcome]) -> float:
     """Mean over problems of `item_accuracies`."""
-    accuracies = item_accuracies(verdicts)
+    accuracies = item_accuracies(outcomes)
     return sum(accuracies.values()) / len(accuracies)
 
 
-def _accuracy_by(verdicts: Sequence[Verdict], key: Callable[[Verdict], str]) -> dict[str, float]:
-    return {f"validation/accuracy/{name}": _average_accuracy(part) for name, part in grouped(verdicts, key).items()}
+def _accuracy_by(outcomes: Sequence[Outcome], key: Callable[[Outcome], str]) -> dict[str, float]:
+    return {f"validation/accuracy/{name}": _average_accuracy(part) for name, part in grouped(outcomes, key).items()}

@@ -13,6 +13,9 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from torch import nn
+
+from lmm_r1.training.distributed import gather_objects
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def steps_in(checkpoint: Path) -> int:
     """How many steps were done when it was written."""
     return int(checkpoint.stem.removeprefix("step_"))
+
+
+@torch.no_grad()
+def weights_checksum(model: nn.Module) -> float:
+    """A number that equal weights share and unequal ones hardly ever do: each tensor's sum times its position."""
+    sums = (tensor.double().sum() * (index + 1) for index, tensor in enumerate(model.state_dict().values()))
+    return float(sum(sums))
 
 
 class Checkpoints(L.Callback):
@@ -60,7 +70,12 @@ class Checkpoints(L.Callback):
             self.save(trainer, pl_module)
 
     def save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write a checkpoint of the state after `steps_done` steps, whole or not at all; drop the oldest."""
+        """Write a checkpoint of the state after `steps_done` steps, whole or not at all; drop the oldest.
+
+        Raises RuntimeError where the processes hold different weights: only the first one's would be saved.
+        """
+        if len(set(gather_objects(trainer, weights_checksum(pl_module.policy)))) > 1:
+            raise RuntimeError(f"after step {pl_module.steps_done} the processes hold different weights")
         path = self.folder / PATTERN.format(pl_module.steps_done)
         temporary = path.with_suffix(".writing")
         trainer.save_checkpoint(temporary, weights_only=False)

@@ -22,6 +22,7 @@ from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -176,9 +177,10 @@ def _fit(
         sample_table_rows=run.sample_table_rows,
     )
     saver = Checkpoints(run.folder / "checkpoints", every=settings.checkpoint_every, keep=settings.keep_checkpoints)
+    train_data = with_verifiable_golds(parts.train_data)
     trainer = _lightning_trainer(parts, [*callbacks, recorder, saver])
     schedule = PromptSchedule(
-        size=len(parts.train_data),
+        size=len(train_data),
         prompts_per_step=batch_size,
         steps=settings.steps,
         first_step=first_step,
@@ -186,8 +188,8 @@ def _fit(
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
+    loader = schedule_loader(train_data, schedule, collate)
     try:
-        loader = schedule_loader(parts.train_data, schedule, collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
         if saver.stop_signal is None and trainer.is_global_zero:
             save_export(module.policy, processor, run.folder / "export")

@@ -22,9 +22,9 @@ class ChainLatent:
 
 
 class Chain:
-    """Every running value lies from 0 to `GREATEST`. The figure is a 3 × 3 board with a symbol a cell, in reading order.
+    """Every running value lies from 0 to `GREATEST`. The difficulty is the number of terms.
 
-    The difficulty is the number of terms.
+    The figure is a 3 × 3 board with a symbol a cell, in reading order.
     """
 
     name = "chain"

@@ -12,7 +12,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What became of one completion. Made from a scored group; read by the tables and the comparisons."""
 
     problem: str
@@ -34,14 +34,14 @@ class Verdict:
     truncated: bool
 
 
-def verdicts_of(groups: Iterable[Group]) -> list[Verdict]:
+def outcomes_of(groups: Iterable[Group]) -> list[Outcome]:
     """One row for each completion of the scored groups, in order.
 
     Raises:
         ValueError: a group whose completions are not all scored.
     """
     return [
-        Verdict(
+        Outcome(
             problem=group.problem.id,
             latent=group.problem.id.removesuffix(f"/{group.problem.rendering}"),
             source=group.problem.source,
@@ -60,17 +60,17 @@ def verdicts_of(groups: Iterable[Group]) -> list[Verdict]:
     ]
 
 
-def item_accuracies(verdicts: Iterable[Verdict]) -> dict[str, float]:
+def item_accuracies(outcomes: Iterable[Outcome]) -> dict[str, float]:
     """For each problem, in order of appearance, the share of its completions that are right (avg@k)."""
     samples: dict[str, list[bool]] = {}
-    for verdict in verdicts:
-        samples.setdefault(verdict.problem, []).append(verdict.correct)
+    for outcome in outcomes:
+        samples.setdefault(outcome.problem, []).append(outcome.correct)
     return {problem: sum(correct) / len(correct) for problem, correct in samples.items()}
 
 
-def grouped(verdicts: Iterable[Verdict], key: Callable[[Verdict], Key]) -> dict[Key, list[Verdict]]:
-    """The verdicts by `key`, keys in order of their first appearance."""
-    parts: dict[Key, list[Verdict]] = {}
-    for verdict in verdicts:
-        parts.setdefault(key(verdict), []).append(verdict)
+def grouped(outcomes: Iterable[Outcome], key: Callable[[Outcome], Key]) -> dict[Key, list[Outcome]]:
+    """The outcomes by `key`, keys in order of their first appearance."""
+    parts: dict[Key, list[Outcome]] = {}
+    for outcome in outcomes:
+        parts.setdefault(key(outcome), []).append(outcome)
     return parts

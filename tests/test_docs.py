@@ -1,0 +1,70 @@
+"""What the documents tell a reader to type works."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCK = re.compile(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", re.DOTALL)
+
+
+def extract(document: Path, folder: Path) -> list[str]:
+    """Write every named example of a document to its place under `folder`; returns the names."""
+    found = BLOCK.findall(document.read_text())
+    for name, text in found:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return [name for name, _ in found]
+
+
+@pytest.mark.slow
+def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
+    names = extract(repository / "docs" / "extending.md", tmp_path)
+    assert len(names) == 7
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{repository / 'src'}", "OMP_NUM_THREADS": "1"}
+    shared = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "reward=brief", "rollout=transformers"]
+    small = ["rollout.max_new_tokens=8", f"output_root={tmp_path / 'outputs'}"]
+
+    def run(*command: str) -> None:
+        result = subprocess.run(
+            [sys.executable, *command], cwd=repository, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stderr[-4000:]
+
+    training = ["trainer.steps=1", "trainer.prompts_per_step=4", "rollout.samples=3"]
+    run("train.py", "stage=fre", "dataset=squares", "algorithm=median", *shared, *training, *small)
+    with (tmp_path / "outputs" / "fre" / "latest" / "metrics.csv").open(newline="") as file:
+        row = list(csv.DictReader(file))[-1]
+    assert 0 < float(row["reward/brevity"]) < 1
+    assert float(row["reward/mean"]) == pytest.approx(
+        float(row["reward/accuracy"]) + 0.5 * float(row["reward/format"]) + 0.1 * float(row["reward/brevity"])
+    )
+    export = f"model.path={tmp_path / 'outputs' / 'fre' / 'latest' / 'export'}"
+    run("eval.py", "benchmark=squares", export, *shared, *small)
+
+
+def test_every_command_of_the_readme_names_things_that_exist(repository):
+    """Targets of make, files, and configuration groups with their options."""
+    text = (repository / "README.md").read_text()
+    commands = re.findall(r"^\s*(?:\$ )?((?:make|python) .+)$", text, re.MULTILINE)
+    assert len(commands) >= 5
+    makefile = (repository / "Makefile").read_text()
+    for command in commands:
+        program, first, *rest = command.split("#")[0].split()
+        if program == "make":
+            assert re.search(rf"^{first}:", makefile, re.MULTILINE), command
+        elif first != "-m":
+            assert (repository / first).is_file(), command
+        for word in rest:
+            group, _, options = word.partition("=")
+            folder = repository / "conf" / group
+            if options and "." not in group and folder.is_dir():
+                for option in options.split(","):
+                    assert (folder / f"{option}.yaml").is_file(), command

@@ -1,0 +1,64 @@
+"""A run that was interrupted and resumed is the run that was not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from running import REPOSITORY, SMALL, assert_equal, checkpoint, metrics, run, train
+
+pytestmark = pytest.mark.slow
+
+STEPS = 4
+RUN = ("stage=fre", *SMALL, f"trainer.steps={STEPS}", "algorithm.schedule=cosine", "algorithm.mini_batches=2")
+KILLED_RUN = str(Path(__file__).with_name("killed_run.py"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("uninterrupted")
+    train(*RUN, f"output_root={root}")
+    return (root / "fre" / "latest").resolve()
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """Weights, optimiser, schedule, random state, rollouts and metrics, bit for bit."""
+    assert_equal(checkpoint(first, STEPS), checkpoint(second, STEPS))
+    assert metrics(first) == metrics(second)
+    for kind in ("rollouts", "validation"):
+        names = sorted(path.name for path in (first / kind).glob("*.parquet"))
+        assert names == sorted(path.name for path in (second / kind).glob("*.parquet"))
+        for name in names:
+            pd.testing.assert_frame_equal(pd.read_parquet(first / kind / name), pd.read_parquet(second / kind / name))
+
+
+def test_a_run_killed_three_times_ends_like_one_that_was_not(uninterrupted, tmp_path):
+    killed = -signal.SIGKILL
+    run(KILLED_RUN, "generation", "1", *RUN, f"output_root={tmp_path}", expect=killed)
+    folder = (tmp_path / "fre" / "latest").resolve()
+    run(KILLED_RUN, "update", "2", f"resume={folder}", f"output_root={tmp_path}", expect=killed)
+    run(KILLED_RUN, "checkpoint", "4", "stage=fre", "resume=latest", f"output_root={tmp_path}", expect=killed)
+    train("stage=fre", "resume=latest", f"output_root={tmp_path}")
+    assert_same_run(uninterrupted, folder)
+
+
+def test_a_signal_saves_and_the_resumed_run_is_the_same(uninterrupted, tmp_path):
+    command = [sys.executable, "train.py", *RUN, f"output_root={tmp_path}", "trainer.checkpoint_every=100"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder = tmp_path / "fre" / "latest"
+    while process.poll() is None and not (folder / "rollouts" / "step-000000-rank-0000.parquet").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM, output[-3000:]
+    assert "resume=" in output
+    stopped = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert len(stopped) == 1 and not (folder / "summary.json").exists()
+    train("stage=fre", "resume=latest", f"output_root={tmp_path}")
+    assert (folder / "summary.json").exists()
+    assert metrics(uninterrupted) == metrics(folder)

@@ -1,0 +1,110 @@
+"""Both stages, as `python train.py -m stage=fre,mgt` runs them, and what they leave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from running import SMALL, checkpoint, metrics, run, train
+
+from lmm_r1.rollout.store import RolloutStore
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("outputs")
+    train("-m", "stage=fre,mgt", *SMALL, f"output_root={root}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def fre(outputs) -> Path:
+    return (outputs / "fre" / "latest").resolve()
+
+
+@pytest.fixture(scope="module")
+def mgt(outputs) -> Path:
+    return (outputs / "mgt" / "latest").resolve()
+
+
+def summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_mgt_goes_on_from_fre_and_says_so(fre, mgt):
+    assert summary(fre)["parent"] is None
+    assert Path(summary(mgt)["parent"]).resolve() == fre
+    first, last = checkpoint(mgt, 1)["state_dict"], checkpoint(fre, 2)["state_dict"]
+    # One step away from where FRE ended, and not where FRE began.
+    far = (first["policy.model.language_model.norm.weight"] - last["policy.model.language_model.norm.weight"]).abs()
+    assert 0 < far.max() < 5e-3
+
+
+@pytest.mark.parametrize("stage", ["fre", "mgt"])
+def test_a_run_leaves_what_it_promises(stage, request):
+    folder = request.getfixturevalue(stage)
+    for name in ("config.yaml", "metrics.csv", "summary.json", "report.html", "export/model.safetensors"):
+        assert (folder / name).stat().st_size > 0, name
+    found = summary(folder)
+    assert found["stage"] == stage and found["steps"] == 2 and found["seed"] == 0
+    assert {"total", "start", "sync", "rollout", "reward", "update", "validation"} <= found["wall_seconds"].keys()
+    assert "validation/accuracy/vision_only" in found["validation"]["final"]
+    assert len(found["config_hash"]) == len(found["data_hash"]) == 64
+    assert found["versions"]["torch"] and "git_commit" in found
+    assert [row["step"] for row in metrics(folder)] == ["0", "1", "2"]
+    assert "<svg" in (folder / "report.html").read_text() or "data:image/png" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("stage", ["fre", "mgt"])
+def test_every_training_completion_carries_the_current_weights(stage, request):
+    store = RolloutStore(request.getfixturevalue(stage) / "rollouts")
+    assert store.steps() == [0, 1]
+    for step in store.steps():
+        groups = store.read_step(step)
+        assert {completion.weight_version for group in groups for completion in group.completions} == {step}
+
+
+@pytest.mark.parametrize("stage", ["fre", "mgt"])
+def test_sampler_and_trainer_agree_on_every_token(stage, request):
+    for row in metrics(request.getfixturevalue(stage))[1:]:
+        assert float(row["policy/sampler_difference"]) < 1e-3
+
+
+def test_each_stage_trains_on_its_own_renderings(fre, mgt):
+    def renderings(folder: Path) -> set[str]:
+        frames = [pd.read_parquet(path) for path in (folder / "rollouts").glob("*.parquet")]
+        return set(pd.concat(frames)["rendering"])
+
+    assert renderings(fre) == {"text_only"}
+    assert "text_only" not in renderings(mgt)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+def test_the_export_gives_the_same_greedy_answers_in_a_fresh_process(fre, engine, tmp_path):
+    run(
+        "eval.py",
+        f"model.path={fre / 'export'}",
+        "benchmark=synthetic",
+        "benchmark.split=validation",
+        "benchmark.size=2",
+        f"rollout={engine}",
+        "rollout.max_new_tokens=16",
+        f"output_root={tmp_path}",
+    )
+    shards = list(tmp_path.rglob("step-*.parquet"))
+    assert shards
+    fresh = pd.concat(pd.read_parquet(path) for path in shards).set_index("problem")["text"].to_dict()
+    stored = pd.read_parquet(next((fre / "validation").glob("step-000002*"))).set_index("problem")["text"].to_dict()
+    assert fresh == stored
+
+
+def test_a_stored_run_can_be_trained_again_without_an_engine(fre, tmp_path):
+    train("stage=fre", *SMALL, f"output_root={tmp_path}", "rollout=replay", f"rollout.engine.folder={fre}")
+    again = (tmp_path / "fre" / "latest").resolve()
+    assert metrics(again) == metrics(fre)
+    first, second = checkpoint(fre, 2)["state_dict"], checkpoint(again, 2)["state_dict"]
+    assert all((first[name] == second[name]).all() for name in first)
