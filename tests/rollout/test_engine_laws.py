@@ -112,7 +112,9 @@ def test_every_completion_carries_the_version_that_was_loaded_last(engine, polic
 
 def test_a_completion_ends_with_the_end_token_or_at_its_budget(engine, policy, processor, problems) -> None:
     engine.load_weights(merged_state_dict(policy), 0)
-    completions = [one for group in engine.generate(problems * 4, SAMPLING, range(0, 12 * 4096, 4096)) for one in group.completions]
+    completions = [
+        one for group in engine.generate(problems * 4, SAMPLING, range(0, 12 * 4096, 4096)) for one in group.completions
+    ]
     end = processor.tokenizer.eos_token_id
     for completion in completions:
         assert len(completion.token_ids) == len(completion.logprobs)

@@ -56,6 +56,8 @@ class VLLMEngine:
         self._max_model_len = max_model_len
         self._version = 0
         self._joined_group = torch.distributed.is_initialized()
+        # vLLM compiles some of its sampling even then: seconds in the first step, and an error without a C++ compiler.
+        self._stance = "force_eager" if enforce_eager else "default"
         with isolated_random_state(), kept_threads(), silenced_unless_failing(), one_engine_a_rank() as executor:
             vllm = import_vllm()
             self._sampling_params = vllm.SamplingParams
@@ -99,7 +101,7 @@ class VLLMEngine:
         check_generate_arguments(problems, sampling, seeds)
         prompts = render_prompts(self._processor, problems, self._system_prompt, sampling, self._max_model_len)
         self._forget()
-        with isolated_random_state():
+        with isolated_random_state(), torch.compiler.set_stance(self._stance):
             outputs = self._llm.generate(
                 [_engine_prompt(prompt) for prompt in prompts],
                 [self._engine_sampling(sampling, seed) for seed in seeds],

@@ -7,12 +7,14 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from transformers import ProcessorMixin
 
 from lmm_r1.models.loading import load_policy, load_processor, save_export
 from lmm_r1.models.prompts import banned_token_ids
@@ -88,11 +90,9 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         RolloutStore(parts.run.folder / "rollouts"),
         seed=parts.run.seed,
     )
-    _fit(
-        parts,
-        module,
-        sampler,
-        phases,
+    training = Training(
+        module=module,
+        sampler=sampler,
         callbacks=[rollouts],
         measured=lambda: rollouts.metrics | module.metrics,
         batch_size=parts.trainer.prompts_per_step,
@@ -101,6 +101,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         start=start,
         parent=parent,
     )
+    _fit(parts, training)
 
 
 def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
@@ -119,11 +120,9 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
             steps=parts.trainer.steps,
             phases=phases,
         )
-    _fit(
-        parts,
-        module,
-        PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases),
-        phases,
+    training = Training(
+        module=module,
+        sampler=PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases),
         callbacks=[],
         measured=lambda: module.metrics,
         batch_size=settings.batch_size,
@@ -132,75 +131,90 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
         start=start,
         parent=None,
     )
+    _fit(parts, training)
 
 
-def _fit(
-    parts: Parts,
-    module: GRPOModule | SupervisedModule,
-    sampler: PolicySampler,
-    phases: Phases,
-    *,
-    callbacks: list[L.Callback],
-    measured: Callable[[], dict[str, float]],
-    batch_size: int,
-    collate: Callable[[list[Any]], Any],
-    processor: Any,
-    start: str,
-    parent: str | None,
-) -> None:
+@dataclass(frozen=True)
+class Training:
+    """What the two kinds of run differ in, once their module is built."""
+
+    module: GRPOModule | SupervisedModule
+    sampler: PolicySampler
+    callbacks: list[L.Callback]
+    measured: Callable[[], dict[str, float]]
+    """The metrics of the step at hand."""
+    batch_size: int
+    """Entries of the training set in one step, over all processes."""
+    collate: Callable[[list[Any]], Any]
+    processor: ProcessorMixin
+    start: str
+    """Where the weights came from."""
+    parent: str | None
+    """The run they came from."""
+
+
+def _fit(parts: Parts, training: Training) -> None:
     """Train from the newest checkpoint or from the start, and leave what a run leaves."""
-    run, settings = parts.run, parts.trainer
+    run, settings, module = parts.run, parts.trainer, training.module
     checkpoint = newest_checkpoint(run.folder / "checkpoints") if run.resume else None
     first_step = steps_in(checkpoint) if checkpoint else 0
-    validation_store = RolloutStore(run.folder / "validation")
-    if rank_zero_only.rank == 0:
-        # What an interrupted run did after its last checkpoint will be done again, to the same result.
-        RolloutStore(run.folder / "rollouts").truncate_after(first_step - 1)
-        validation_store.truncate_after(first_step if checkpoint else -1)
-    table = MetricsFile(run.folder / "metrics.csv", keep_through=first_step if checkpoint else None)
-    validator = Validator(
-        sampler,
-        parts.validation_data,
-        parts.rollout.validation,
-        validation_store,
-        batch_size=settings.validation_batch_size,
-        seed=run.seed,
-    )
-    recorder = Recorder(
-        measured,
-        validator,
-        table,
-        parts.loggers,
-        phases,
-        steps=settings.steps,
-        validate_every=settings.validate_every,
-        sample_table_rows=run.sample_table_rows,
-    )
+    recorder = _recorder(parts, training, checkpoint)
     saver = Checkpoints(run.folder / "checkpoints", every=settings.checkpoint_every, keep=settings.keep_checkpoints)
-    train_data = with_verifiable_golds(parts.train_data)
-    trainer = _lightning_trainer(parts, [*callbacks, recorder, saver])
+    trainer = _lightning_trainer(parts, [*training.callbacks, recorder, saver])
+    data = with_verifiable_golds(parts.train_data)
     schedule = PromptSchedule(
-        size=len(train_data),
-        prompts_per_step=batch_size,
+        size=len(data),
+        prompts_per_step=training.batch_size,
         steps=settings.steps,
         first_step=first_step,
         seed=run.seed,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
-    loader = schedule_loader(train_data, schedule, collate)
     try:
+        loader = schedule_loader(data, schedule, training.collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
         if saver.stop_signal is None and trainer.is_global_zero:
-            save_export(module.policy, processor, run.folder / "export")
-            _write_summary(parts, recorder, phases, module.steps_done, start, parent)
+            save_export(module.policy, training.processor, run.folder / "export")
+            _write_summary(parts, training, recorder)
             write_report(run.folder)
             log.info("finished: %s", run.folder)
     finally:
-        sampler.close()
+        training.sampler.close()
     if saver.stop_signal is not None:
         log.warning("stopped after step %d; go on with: python train.py resume=%s", module.steps_done, run.folder)
         raise SystemExit(128 + saver.stop_signal)
+
+
+def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Recorder:
+    """The recorder, and on disk nothing that an interrupted run did after its last checkpoint: it will be done again,
+    to the same result."""
+    run, settings = parts.run, parts.trainer
+    kept = steps_in(checkpoint) if checkpoint else None
+    validations = RolloutStore(run.folder / "validation")
+    table = None
+    if rank_zero_only.rank == 0:
+        RolloutStore(run.folder / "rollouts").truncate_after(-1 if kept is None else kept - 1)
+        validations.truncate_after(-1 if kept is None else kept)
+        table = MetricsFile(run.folder / "metrics.csv", keep_through=kept)
+    validator = Validator(
+        training.sampler,
+        parts.validation_data,
+        parts.rollout.validation,
+        validations,
+        batch_size=settings.validation_batch_size,
+        seed=run.seed,
+    )
+    return Recorder(
+        training.measured,
+        validator,
+        table,
+        parts.loggers,
+        training.sampler.phases,
+        steps=settings.steps,
+        validate_every=settings.validate_every,
+        sample_table_rows=run.sample_table_rows,
+    )
 
 
 def _prepare_process(parts: Parts) -> None:
@@ -213,7 +227,7 @@ def _prepare_process(parts: Parts) -> None:
             torch.set_num_threads(parts.trainer.threads)
 
 
-def _load(settings: ModelSettings, start: str) -> tuple[torch.nn.Module, Any]:
+def _load(settings: ModelSettings, start: str) -> tuple[torch.nn.Module, ProcessorMixin]:
     policy = load_policy(
         start,
         settings.dtype,
@@ -253,16 +267,14 @@ def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
     )
 
 
-def _write_summary(
-    parts: Parts, recorder: Recorder, phases: Phases, steps: int, start: str, parent: str | None
-) -> None:
+def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None:
     summary = {
         "stage": parts.run.stage,
         "seed": parts.run.seed,
-        "parent": parent,
-        "model_path": start,
-        "steps": steps,
-        "wall_seconds": phases.run(),
+        "parent": training.parent,
+        "model_path": training.start,
+        "steps": training.module.steps_done,
+        "wall_seconds": training.sampler.phases.run(),
         "validation": {"initial": recorder.initial_validation, "final": recorder.last_validation},
         "config_hash": lineage.config_fingerprint(parts.config),
         "data_hash": lineage.data_fingerprint(parts.train_data),

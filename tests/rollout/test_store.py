@@ -1,0 +1,140 @@
+"""What is written is read, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lmm_r1.errors import UserError
+from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.types import Completion, Group, Problem, Score
+
+
+def picture(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 56, 3), dtype=np.uint8))
+
+
+def a_group(name: str, samples: int = 2, images: tuple[Image.Image, ...] = (), scored: bool = True) -> Group:
+    problem = Problem(
+        name,
+        "<image>" * len(images) + "Ünd \u2028?",
+        "7",
+        "choice",
+        images,
+        ("a", "b"),
+        "synthetic",
+        "chain",
+        "vision_only",
+    )
+    completions = [
+        Completion((5, 6, i), (-0.5, -1.25, float(np.float32(-0.1))), f"text {i}\n", "stop" if i else "length", 3)
+        for i in range(samples)
+    ]
+    scores = [Score(0.5 * i, {"accuracy": float(i), "format": 1.0}, bool(i), "ok") for i in range(samples)]
+    return Group(problem, (1, 2, 3), completions, scores if scored else [])
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    groups = [
+        a_group("text"),
+        a_group("images", images=(picture(0), picture(1))),
+        a_group("unscored", samples=1, scored=False),
+    ]
+    store = RolloutStore(tmp_path / "rollouts")
+    store.write(groups, step=12, rank=0)
+    assert store.read_step(12) == groups
+
+
+def test_terms_of_one_problem_are_not_read_into_another(tmp_path: Path) -> None:
+    short, full = a_group("short"), a_group("full")
+    short.scores = [Score(0.0, {"accuracy": 0.0}, False, "timeout")] * 2
+    store = RolloutStore(tmp_path)
+    store.write([short, full], 0, 0)
+    store.write([short], 0, 1)
+    assert [group.scores for group in store.read_step(0)] == [short.scores, full.scores, short.scores]
+
+
+def test_ranks_are_read_together_and_steps_apart(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path)
+    assert store.steps() == []
+    for step in (10, 2):
+        for rank in (1, 0):
+            store.write([a_group(f"{step}-{rank}")], step, rank)
+    assert store.steps() == [2, 10]
+    assert [group.problem.id for group in store.read_step(10)] == ["10-0", "10-1"]
+    with pytest.raises(UserError, match="step 3"):
+        store.read_step(3)
+
+
+def test_a_step_written_again_replaces_what_was_there(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path)
+    store.write([a_group("old"), a_group("older")], 1, 0)
+    store.write([a_group("new")], 1, 0)
+    assert [group.problem.id for group in store.read_step(1)] == ["new"]
+
+
+def test_truncation_drops_later_steps_and_half_written_files(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path)
+    for step in range(4):
+        store.write([a_group("p", images=(picture(step),))], step, 0)
+    half_written = [tmp_path / "step-000009-rank-0000.parquet.0.partial", tmp_path / "images" / "ab.png.0.partial"]
+    for path in half_written:
+        path.write_bytes(b"PAR1")
+    assert store.steps() == [0, 1, 2, 3]
+    store.truncate_after(1)
+    assert store.steps() == [0, 1]
+    assert not any(path.exists() for path in half_written)
+    assert store.read_step(1) == [a_group("p", images=(picture(1),))]
+
+
+def test_pandas_reads_one_row_a_completion(tmp_path: Path) -> None:
+    path = RolloutStore(tmp_path).write([a_group("a", samples=3), a_group("b", images=(picture(0),))], 7, 1)
+    frame = pd.read_parquet(path)
+    assert len(frame) == 5
+    assert frame["problem"].tolist() == ["a", "a", "a", "b", "b"]
+    assert frame["sample"].tolist() == [0, 1, 2, 0, 1]
+    assert frame["reward/accuracy"].tolist() == [0.0, 1.0, 2.0, 0.0, 1.0]
+    assert set(frame["step"]) == {7} and set(frame["rank"]) == {1}
+    assert (tmp_path / frame["images"].iloc[-1][0]).is_file()
+
+
+def test_a_picture_is_stored_once(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path)
+    for step in range(3):
+        store.write([a_group("p", images=(picture(0), picture(0)))], step, 0)
+    assert len(list((tmp_path / "images").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_writer_leaves_whole_steps(tmp_path: Path, repository: Path) -> None:
+    folder = tmp_path / "rollouts"
+    script = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(repository / "src")!r}]
+from test_store import RolloutStore, a_group, picture
+groups = [a_group(str(i), samples=64, images=(picture(i),)) for i in range(64)]
+for step in range(10**6):
+    RolloutStore({str(folder)!r}).write(groups, step, 0)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", script])
+    store = RolloutStore(folder)
+    try:
+        while len(store.steps()) < 3:
+            assert writer.poll() is None
+            time.sleep(0.01)
+    finally:
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+    for step in store.steps():
+        groups = store.read_step(step)
+        assert [len(group.completions) for group in groups] == [64] * 64
+        assert [group.problem.images[0] for group in groups] == [picture(i) for i in range(64)]
