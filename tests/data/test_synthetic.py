@@ -13,7 +13,7 @@ from lmm_r1.data.synthetic.base import split_of
 from lmm_r1.errors import UserError
 from lmm_r1.types import IMAGE_MARKER, RENDERINGS
 
-TINY = ("chain", "grid", "bars", "count")
+TINY = ("chain", "grid", "bars", "count", "shape")
 SPLITS = ("train", "validation", "test")
 
 
@@ -90,7 +90,7 @@ def test_validation_shows_every_latent_problem_in_every_rendering_and_repeats_no
 
 
 def test_validation_takes_the_families_in_turn():
-    problems = make("validation", 8, TINY, ["text_only"])
+    problems = make("validation", 2 * len(TINY), TINY, ["text_only"])
     assert [problem.family for problem in problems] == [*TINY, *TINY]
 
 
@@ -123,7 +123,7 @@ def test_the_text_loses_its_values_step_by_step(family):
         text = {problems[start + at].rendering: problems[start + at].question for at in range(len(RENDERINGS))}
         assert text["text_dominant"] == IMAGE_MARKER + text["text_only"]
         assert len(text["text_lite"]) <= len(text["text_dominant"])
-        assert len(numbers(text["text_lite"])) < len(numbers(text["text_dominant"])) or family == "count"
+        assert len(numbers(text["text_lite"])) < len(numbers(text["text_dominant"])) or family in ("count", "shape")
         assert not numbers(text["vision_dominant"])
         assert text["vision_only"] == IMAGE_MARKER
     instructions = {problem.question for problem in make("test", 12, [family], ["vision_dominant"])}
@@ -175,7 +175,7 @@ def test_a_trace_ends_in_the_gold_and_its_share_of_steps_is_kept(rendering):
     glances = 0
     for index in range(len(traces)):
         problem, response = traces[index]
-        assert re.fullmatch(r"<think>[^<]+</think><answer>\d+</answer>", response)
+        assert re.fullmatch(r"<think>[^<]+</think><answer>\w+</answer>", response)
         assert response.endswith(f"<answer>{problem.answer}</answer>")
         glances += "At a glance." in response
     assert abs(glances / len(traces) - 0.7) < 0.08
@@ -194,11 +194,12 @@ def test_a_worked_trace_is_compact_and_its_equations_hold(family):
             assert len(re.findall(r"\w+|[^\w\s]", inside)) <= 50
         assert ("I see" in response or family == "function") or problem.rendering == "text_only"
         sentences = re.split(r"\. ?", re.search("<think>(.*)</think>", response)[1])
-        for equation in (sentence for sentence in sentences if re.fullmatch(r"[-+*/^=\d ]+", sentence)):
+        equations = [sentence.removeprefix("I see ") for sentence in sentences]
+        for equation in (sentence for sentence in equations if re.fullmatch(r"[-+*/^=\d ]+", sentence)):
             sides = {eval(side.replace("^", "**")) for side in equation.split("=")}
             assert len(sides) == 1, response
             checked += 1
-    assert checked >= 5
+    assert checked >= 5 or family == "shape"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def processor(tiny_folder: Path):
-    return load_processor(str(tiny_folder), None, None)
+    return load_processor(str(tiny_folder), None, 112 * 112)
 
 
 @pytest.fixture

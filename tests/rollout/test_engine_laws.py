@@ -20,17 +20,23 @@ from lmm_r1.types import Group, Problem, Sampling
 
 SYSTEM = "Think first."
 SEEDS = [0, 4096, 8192]
+MAX_MODEL_LEN = 128
 SAMPLING = Sampling(samples=4, temperature=0.8, max_new_tokens=40)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("vllm", marks=pytest.mark.slow), "transformers"])
-def engine(request, tiny_folder) -> Iterator[RolloutEngine]:
-    settings = {"dtype": "float32", "system_prompt": SYSTEM, "min_pixels": None, "max_pixels": 112 * 112}
+def engine(request, tiny_folder, processor) -> Iterator[RolloutEngine]:
+    settings = {
+        "dtype": "float32",
+        "system_prompt": SYSTEM,
+        "min_pixels": None,
+        "max_pixels": processor.image_processor.size.longest_edge,
+        "max_model_len": MAX_MODEL_LEN,
+    }
     if request.param == "vllm":
         engine = VLLMEngine(
             str(tiny_folder),
             **settings,
-            max_model_len=512,
             max_num_seqs=64,
             max_images=2,
             enforce_eager=True,
@@ -38,7 +44,7 @@ def engine(request, tiny_folder) -> Iterator[RolloutEngine]:
             kv_cache_gib=0.125,
         )
     else:
-        engine = TransformersEngine(str(tiny_folder), **settings, max_model_len=512, max_num_seqs=8)
+        engine = TransformersEngine(str(tiny_folder), **settings, max_num_seqs=10)
     yield engine
     engine.close()
     engine.close()
@@ -52,8 +58,7 @@ def perturb(policy: torch.nn.Module) -> None:
 
 
 def inputs_of(processor, problem: Problem):
-    """What the trainer feeds the model, with images bounded as the engine bounds them."""
-    processor.image_processor.size.longest_edge = 112 * 112
+    """What the trainer feeds the model."""
     text = render_prompt(processor, problem, SYSTEM)
     return processor(text=[text], images=list(problem.images) or None, return_tensors="pt")
 
@@ -127,12 +132,13 @@ def test_a_completion_ends_with_the_end_token_or_at_its_budget(engine, policy, p
 
 
 def test_banned_tokens_are_never_sampled_even_when_the_weights_want_them(engine, policy, processor, problems) -> None:
-    banned = banned_token_ids(processor)
-    head = policy.get_input_embeddings().weight
+    banned = list(banned_token_ids(processor))
+    rows = policy.get_input_embeddings().weight
     with torch.no_grad():
-        # Opposite rows: whatever the hidden state, half of the banned tokens beat all others by far.
-        head[list(banned[0::2])] = 1e4 * head[banned[0]]
-        head[list(banned[1::2])] = -1e4 * head[banned[0]] / head[banned[0]].norm() * 1e-4 * 1e4
+        # Opposite rows in the tied head: whatever the hidden state, half of the banned tokens beat all others by far.
+        direction = rows[0].clone()
+        rows[banned[0::2]], rows[banned[1::2]] = 1e4 * direction, -1e4 * direction
+        assert policy(**inputs_of(processor, problems[0])).logits[0, -1].argmax() in banned
     engine.load_weights(merged_state_dict(policy), 0)
     for sampling in (SAMPLING, Sampling(samples=1, temperature=0.0, max_new_tokens=40)):
         (group,) = engine.generate(problems[:1], sampling, SEEDS[:1])
@@ -172,13 +178,13 @@ def test_the_process_is_left_as_it_was(engine, policy, problems) -> None:
 
 def test_a_prompt_that_does_not_fit_is_refused_by_name(engine, problems) -> None:
     long = Problem("long one", "word " * 600, "7")
-    with pytest.raises(UserError, match=r"problem long one: .*rollout\.engine\.max_model_len=512"):
+    with pytest.raises(UserError, match=r"problem long one: .*rollout\.engine\.max_model_len=128"):
         engine.generate([problems[0], long], SAMPLING, SEEDS[:2])
 
 
 def test_the_length_of_an_image_counts(engine, problems) -> None:
     (group,) = engine.generate(problems[1:2], Sampling(1, 1.0, 1), SEEDS[:1])
-    room = 512 - len(group.prompt_ids)
+    room = MAX_MODEL_LEN - len(group.prompt_ids)
     (fits,) = engine.generate(problems[1:2], Sampling(1, 1.0, room), SEEDS[:1])
     assert fits.prompt_ids == group.prompt_ids
     with pytest.raises(UserError, match="problem one image"):

@@ -121,7 +121,7 @@ def test_a_killed_writer_leaves_whole_steps(tmp_path: Path, repository: Path) ->
 import sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(repository / "src")!r}]
 from test_store import RolloutStore, a_group, picture
-groups = [a_group(str(i), samples=64, images=(picture(i),)) for i in range(64)]
+groups = [a_group(str(i), samples=32, images=(picture(i),)) for i in range(32)]
 for step in range(10**6):
     RolloutStore({str(folder)!r}).write(groups, step, 0)
 """
@@ -136,5 +136,5 @@ for step in range(10**6):
         writer.wait()
     for step in store.steps():
         groups = store.read_step(step)
-        assert [len(group.completions) for group in groups] == [64] * 64
-        assert [group.problem.images[0] for group in groups] == [picture(i) for i in range(64)]
+        assert [len(group.completions) for group in groups] == [32] * 32
+        assert [group.problem.images[0] for group in groups] == [picture(i) for i in range(32)]

@@ -65,7 +65,7 @@ def train(composed: DictConfig) -> None:
     with one_line_errors():
         folder = Path(HydraConfig.get().runtime.output_dir)
         config = _open_folder(composed, folder) if is_first_process() else read_config(folder)
-        _run(config, folder)
+        run(config, folder)
 
 
 def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Path | None]:
@@ -89,7 +89,8 @@ def _open_folder(composed: DictConfig, folder: Path) -> Config:
     return config
 
 
-def _run(config: Config, folder: Path) -> None:
+def run(config: Config, folder: Path) -> None:
+    """Build what the configuration names, and train."""
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.training.run import run_reinforcement, run_supervised
 

@@ -28,7 +28,7 @@ ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 ACCELERATORS = ("cpu", "gpu")
 STRATEGIES = ("auto", "ddp")
 SCHEDULES = ("constant", "cosine")
-FAMILIES = ("chain", "grid", "bars", "count", "triangle", "function", "chart", "table")
+FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
 TRACES = "lmm_r1.data.synthetic.TraceDataset"
 

@@ -1,13 +1,10 @@
-"""Checkpoints at the ends of RL steps, and a clean way out when somebody asks to stop."""
+"""Checkpoints at the ends of steps."""
 
 from __future__ import annotations
 
-import logging
 import os
 import random
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -16,8 +13,7 @@ import torch
 from torch import nn
 
 from lmm_r1.training.distributed import gather_objects
-
-log = logging.getLogger(__name__)
+from lmm_r1.training.interrupts import Interrupts
 
 PATTERN = "step_{:06d}.ckpt"
 
@@ -40,30 +36,15 @@ def weights_checksum(model: nn.Module) -> float:
 
 
 class Checkpoints(L.Callback):
-    """Saves weights, optimiser, schedule, RL step and random state every so many RL steps.
+    """Saves weights, optimiser, schedule, steps done and random state every so many steps, and before stopping."""
 
-    On SIGTERM or Ctrl-C it lets the step at hand finish, saves, and stops the trainer; a second signal stops at
-    once, and the last checkpoint stands.
-    """
-
-    def __init__(self, folder: Path, *, every: int, keep: int) -> None:
-        self.folder, self.every, self.keep = folder, every, keep
-        self.stop_signal: signal.Signals | None = None
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stop_signal is not None:
-            raise KeyboardInterrupt
-        self.stop_signal = signal.Signals(number)
-        log.warning("%s: finishing this step, then saving; once more stops at once", self.stop_signal.name)
+    def __init__(self, folder: Path, interrupts: Interrupts, *, every: int, keep: int) -> None:
+        self.folder, self.interrupts, self.every, self.keep = folder, interrupts, every, keep
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._anyone_asked_to_stop(trainer):
+        if self.interrupts.asked_to_stop(trainer):
             self.save(trainer, pl_module)
             trainer.should_stop = True
         elif pl_module.steps_done % self.every == 0:
@@ -84,12 +65,6 @@ class Checkpoints(L.Callback):
             for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
                 old.unlink()
         trainer.strategy.barrier()
-
-    def _anyone_asked_to_stop(self, trainer: L.Trainer) -> bool:
-        asked = torch.tensor(float(self.stop_signal is not None), device=trainer.strategy.root_device)
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce(asked, reduce_op="sum")
-        return bool(asked)
 
     def state_dict(self) -> dict[str, Any]:
         return {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}

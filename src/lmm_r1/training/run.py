@@ -25,6 +25,7 @@ from lmm_r1.training import lineage
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
 from lmm_r1.training.golds import with_verifiable_golds
+from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -159,8 +160,11 @@ def _fit(parts: Parts, training: Training) -> None:
     checkpoint = newest_checkpoint(run.folder / "checkpoints") if run.resume else None
     first_step = steps_in(checkpoint) if checkpoint else 0
     recorder = _recorder(parts, training, checkpoint)
-    saver = Checkpoints(run.folder / "checkpoints", every=settings.checkpoint_every, keep=settings.keep_checkpoints)
-    trainer = _lightning_trainer(parts, [*training.callbacks, recorder, saver])
+    interrupts = Interrupts()
+    saver = Checkpoints(
+        run.folder / "checkpoints", interrupts, every=settings.checkpoint_every, keep=settings.keep_checkpoints
+    )
+    trainer = _lightning_trainer(parts, [interrupts, *training.callbacks, recorder, saver])
     data = with_verifiable_golds(parts.train_data)
     schedule = PromptSchedule(
         size=len(data),
@@ -174,16 +178,16 @@ def _fit(parts: Parts, training: Training) -> None:
     try:
         loader = schedule_loader(data, schedule, training.collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
-        if saver.stop_signal is None and trainer.is_global_zero:
+        if interrupts.received is None and trainer.is_global_zero:
             save_export(module.policy, training.processor, run.folder / "export")
             _write_summary(parts, training, recorder)
             write_report(run.folder)
             log.info("finished: %s", run.folder)
     finally:
         training.sampler.close()
-    if saver.stop_signal is not None:
+    if interrupts.received is not None:
         log.warning("stopped after step %d; go on with: python train.py resume=%s", module.steps_done, run.folder)
-        raise SystemExit(128 + saver.stop_signal)
+        raise SystemExit(128 + interrupts.received)
 
 
 def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Recorder:

@@ -8,6 +8,7 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from lmm_r1.data.synthetic import canvas
+from lmm_r1.data.synthetic.reduction import reduction
 
 NAMES = "ABC"
 TALLEST = 9
@@ -32,6 +33,7 @@ class Bars:
 
     name = "bars"
     levels = (2, 3)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> BarsLatent:
         heights = tuple(random.randint(1, TALLEST) for _ in NAMES)
@@ -74,16 +76,10 @@ class Bars:
         return image
 
     def reading(self, latent: BarsLatent) -> str:
-        return f"I see {_chain([str(latent.heights[bar]) for bar in latent.asked], latent.signs)}."
+        return "I see"
 
     def work(self, latent: BarsLatent) -> str:
-        value, steps = latent.heights[latent.asked[0]], []
-        for sign, bar in zip(latent.signs[1:], latent.asked[1:], strict=True):
-            height = latent.heights[bar]
-            after = value + height if sign == "+" else value - height
-            steps.append(f"{value} {sign} {height} = {after}.")
-            value = after
-        return " ".join(steps)
+        return f"{reduction([latent.heights[bar] for bar in latent.asked], latent.signs[1:])}."
 
 
 def _chain(words: list[str], signs: tuple[str, ...]) -> str:

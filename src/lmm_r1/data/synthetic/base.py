@@ -32,12 +32,15 @@ class Family(Protocol[Latent]):
     levels: tuple[int, int]
     """The least and the greatest difficulty: about how many values the answer is made of."""
 
+    answer_type: str
+    """How an answer is verified, one of `types.ANSWER_TYPES`."""
+
     def sample(self, random: Random, level: int) -> Latent:
         """Draw a latent problem of exactly this difficulty. Equal problems compare and print equal."""
         ...
 
     def answer(self, latent: Latent) -> str:
-        """The exact answer, an integer in digits."""
+        """The exact answer: an integer in digits, or a word."""
         ...
 
     def statement(self, latent: Latent) -> str:
@@ -60,11 +63,11 @@ class Family(Protocol[Latent]):
         ...
 
     def reading(self, latent: Latent) -> str:
-        """A sentence with the values that have to be read off the figure."""
+        """What precedes the work where values have to be read off the figure, with those that the work lacks."""
         ...
 
     def work(self, latent: Latent) -> str:
-        """The steps from the values to the answer."""
+        """The steps from the values to the answer, ending in it."""
         ...
 
 

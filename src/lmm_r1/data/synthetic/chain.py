@@ -8,6 +8,7 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from lmm_r1.data.synthetic import canvas
+from lmm_r1.data.synthetic.reduction import reduction
 
 COLUMNS = 3
 GREATEST = 20
@@ -29,6 +30,7 @@ class Chain:
 
     name = "chain"
     levels = (2, 5)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> ChainLatent:
         numbers, operators = [random.randint(1, 9)], []
@@ -69,12 +71,10 @@ class Chain:
         return image
 
     def reading(self, latent: ChainLatent) -> str:
-        return f"I see {' '.join(_symbols(latent))}."
+        return "I see"
 
     def work(self, latent: ChainLatent) -> str:
-        values = _values(latent)
-        steps = zip(values, latent.operators, latent.numbers[1:], values[1:], strict=False)
-        return " ".join(f"{before} {sign} {number} = {after}." for before, sign, number, after in steps)
+        return f"{reduction(latent.numbers, latent.operators)}."
 
 
 def _symbols(latent: ChainLatent) -> list[str]:

@@ -30,6 +30,7 @@ class Chart:
 
     name = "chart"
     levels = (2, 4)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> ChartLatent:
         kind, style = random.choice(KINDS[level]), random.choice(("bars", "line"))

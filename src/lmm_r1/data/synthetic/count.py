@@ -32,6 +32,7 @@ class Count:
 
     name = "count"
     levels = (2, 4)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> CountLatent:
         cells = sorted(random.sample(range(FIRST_CELL, COLUMNS**2), random.randint(3, 6)))

@@ -102,7 +102,7 @@ class SyntheticDataset:
             id=f"{family.name}-{self.split}-{self.seed}-{item.number}/{rendering}",
             question=question_text(family, latent, rendering),
             answer=family.answer(latent),
-            answer_type="number",
+            answer_type=family.answer_type,
             images=images,
             source="synthetic",
             family=family.name,

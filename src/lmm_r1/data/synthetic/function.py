@@ -29,6 +29,7 @@ class Function:
 
     name = "function"
     levels = (2, 4)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> FunctionLatent:
         kind = random.choice(KINDS[level])

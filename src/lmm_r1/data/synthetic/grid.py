@@ -8,6 +8,7 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from lmm_r1.data.synthetic import canvas
+from lmm_r1.data.synthetic.reduction import reduction
 
 COLUMNS = 3
 SHADES = ((255, 214, 120), (170, 215, 255), (180, 230, 170))
@@ -28,6 +29,7 @@ class Grid:
 
     name = "grid"
     levels = (2, 5)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> GridLatent:
         numbers = tuple(random.randint(1, 9) for _ in range(9))
@@ -72,15 +74,11 @@ class Grid:
         return image
 
     def reading(self, latent: GridLatent) -> str:
-        return f"I see {', '.join(str(number) for number in _asked_numbers(latent))}."
+        return "I see"
 
     def work(self, latent: GridLatent) -> str:
-        total, *rest = _asked_numbers(latent)
-        steps = []
-        for number in rest:
-            steps.append(f"{total} + {number} = {total + number}.")
-            total += number
-        return " ".join(steps)
+        numbers = _asked_numbers(latent)
+        return f"{reduction(numbers, '+' * (len(numbers) - 1))}."
 
 
 def _asked_numbers(latent: GridLatent) -> list[int]:

@@ -27,6 +27,7 @@ class Table:
 
     name = "table"
     levels = (2, 4)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> TableLatent:
         items = tuple(random.sample(ITEMS, ROWS))

@@ -32,6 +32,7 @@ class Triangle:
 
     name = "triangle"
     levels = (2, 4)
+    answer_type = "number"
 
     def sample(self, random: Random, level: int) -> TriangleLatent:
         kind = random.choice(KINDS[level])
