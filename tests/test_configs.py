@@ -116,8 +116,8 @@ def test_an_ablation_changes_what_is_run(ablation):
         "direct_rl": {"init_from"},
         "no_format_reward": {"reward.weights.format"},
         "fre_multimodal": {"dataset.renderings", "dataset.train.renderings"},
-        "mgt_domain_grid": {"dataset.families", "dataset.train.families"},
-        "mgt_domain_count": {"dataset.families", "dataset.train.families"},
+        "mgt_domain_grid": {"dataset.train.families"},
+        "mgt_domain_count": {"dataset.train.families"},
     }
     assert changed == expected[ablation]
 
@@ -127,7 +127,7 @@ def test_no_ablation_no_experiment_and_no_debugging_are_the_default():
 
 
 def test_a_choice_on_the_command_line_beats_the_stage_and_the_experiment():
-    assert training("stage=mgt", "dataset=synthetic_grid")["dataset"]["families"] == ["grid"]
+    assert training("stage=mgt", "dataset=synthetic_grid")["dataset"]["train"]["families"] == ["grid"]
     row = training("experiment=mgt_geo", "dataset=synthetic_large_images", "trainer.steps=7")
     assert row["dataset"]["image_size"] == 336
     assert row["trainer"]["steps"] == 7

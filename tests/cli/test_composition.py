@@ -87,3 +87,12 @@ def test_interpolations_are_resolved_in_the_plain_configuration():
     assert config["rollout"]["engine"]["max_pixels"] == 7056
     with pytest.raises(UserError, match="nowhere"):
         plain(compose_config("train", ["output_root=${nowhere}"]))
+
+
+def test_a_folder_of_one_s_own_adds_options(tmp_path):
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward" / "brief.yaml").write_text("defaults: [rule, _self_]\nweights: {accuracy: 2.0}\n")
+    search = f"hydra.searchpath=[file://{tmp_path}]"
+    config = plain(compose_config("train", [search, "reward=brief"]))
+    assert config["reward"]["weights"]["accuracy"] == 2.0
+    assert "choose one of accuracy_only, brief, lmm_r1, rule" in message(search, "reward=breif")

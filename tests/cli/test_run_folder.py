@@ -36,11 +36,19 @@ def finish(folder):
 
 def test_a_configuration_is_read_as_it_was_written(tmp_path):
     config = {"b": 1.0e-6, "a": {"text": "$1+1=2$ ü", "nothing": None, "list": [1, "x"]}}
-    write_config(tmp_path, config, ["python train.py stage=fre"])
+    write_config(tmp_path, config, "python train.py stage=fre")
     assert read_config(tmp_path) == config
     assert list(read_config(tmp_path)) == ["b", "a"]
     assert (tmp_path / "config.yaml").read_text().startswith("# python train.py stage=fre\n")
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_the_commands_that_led_to_a_configuration_stand_above_it(tmp_path):
+    write_config(tmp_path, {"steps": 60}, "python train.py stage=fre")
+    write_config(tmp_path, {"steps": 80}, "python train.py resume=latest trainer.steps=80")
+    assert (tmp_path / "config.yaml").read_text() == (
+        "# python train.py stage=fre\n# python train.py resume=latest trainer.steps=80\nsteps: 80\n"
+    )
 
 
 def test_latest_points_at_the_newest_run_and_moves_with_the_folder(tmp_path):
@@ -58,7 +66,7 @@ def test_resume_finds_a_run_by_name_or_folder(tmp_path):
     run.mkdir(parents=True)
     with pytest.raises(UserError, match="resume=latest: no run"):
         folder_to_resume("resume", "latest", tmp_path / "fre")
-    write_config(run, STORED, ["x"])
+    write_config(run, STORED, "x")
     link_latest(run)
     assert folder_to_resume("resume", "latest", tmp_path / "fre") == run
     assert folder_to_resume("resume", str(run), tmp_path / "mgt") == run
@@ -113,7 +121,7 @@ def test_a_start_is_a_finished_run_or_a_model(tmp_path):
     assert starting_folder(str(tmp_path / "run"), tmp_path) == tmp_path / "run"
     assert starting_folder(str(tmp_path / "run" / "export"), tmp_path) == tmp_path / "run" / "export"
     (tmp_path / "run" / "summary.json").unlink()
-    write_config(tmp_path / "run", STORED, ["x"])
+    write_config(tmp_path / "run", STORED, "x")
     with pytest.raises(UserError, match="has not finished; go on with it"):
         starting_folder(str(tmp_path / "run"), tmp_path)
     with pytest.raises(UserError, match="neither"):

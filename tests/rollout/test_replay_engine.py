@@ -20,11 +20,19 @@ def a_group(name: str, step: int, text: str = "t") -> Group:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    store = RolloutStore(tmp_path)
+    store = RolloutStore(tmp_path / "rollouts")
     store.write([a_group("a", 4), a_group("twice", 4, "first")], 4, 0)
     store.write([a_group("b", 4), a_group("twice", 4, "second")], 4, 1)
     store.write([a_group("a", 5)], 5, 0)
+    RolloutStore(tmp_path / "validation").write([a_group("held out", 4)], 4, 0)
     return tmp_path
+
+
+def test_validation_is_replayed_too(folder: Path) -> None:
+    engine = ReplayEngine(folder)
+    engine.load_weights({}, 4)
+    (group,) = engine.generate([Problem("held out", "?", "7")], Sampling(1, 0.0, 8), [0])
+    assert group.completions == a_group("held out", 4).completions[:1]
 
 
 def test_the_loaded_step_is_replayed_by_problem(folder: Path) -> None:

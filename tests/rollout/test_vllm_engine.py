@@ -35,7 +35,7 @@ def build(folder: Path) -> VLLMEngine:
 
 
 @pytest.mark.slow
-def test_engines_may_follow_each_other_in_a_process_but_not_overlap(tiny_folder, policy) -> None:
+def test_engines_may_follow_each_other_in_a_process_but_not_overlap(tiny_folder, policy, problems) -> None:
     question, sampling = [Problem("one", "What is 3 + 4?", "7")], Sampling(2, 1.0, 8)
     set_num_threads, threads = torch.set_num_threads, torch.get_num_threads()
     answers = []
@@ -48,6 +48,8 @@ def test_engines_may_follow_each_other_in_a_process_but_not_overlap(tiny_folder,
             engine.load_weights(dict(policy.named_parameters()), 1)
         engine.load_weights(merged_state_dict(policy), 1)
         answers.append(engine.generate(question, sampling, [0]))
+        with pytest.raises(UserError, match=r"problem two images .*rollout\.engine\.max_images=1"):
+            engine.generate([problems[2]], sampling, [0])
         engine.close()
     assert answers[0] == answers[1]
     assert not torch.distributed.is_initialized()

@@ -8,6 +8,7 @@ heavy is imported.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -41,16 +42,18 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
         UserError: a misspelt group, option or key, a value of the wrong type, a value that is missing.
     """
     parsed = parse_overrides(overrides)
-    options = groups(name)
+    options = groups(name, _config_folders(parsed))
     choices = [override for override in parsed if override.key_or_group in options]
-    values = [override for override in parsed if override.key_or_group not in options]
+    # Hydra checks its own keys, and needs its search path from the start.
+    settings_of_hydra = [override for override in parsed if override.key_or_group.startswith(("hydra.", "hydra/"))]
+    values = [override for override in parsed if override not in choices + settings_of_hydra]
     for override in parsed:
         if override.is_sweep_override():
             raise UserError(f"{override.input_line}: several values need -m, which runs them one after the other")
     for override in choices:
         _check_choice(override, options[override.key_or_group])
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        chosen = _compose(name, [override.input_line for override in choices])
+        chosen = _compose(name, [override.input_line for override in choices + settings_of_hydra])
         unresolved = OmegaConf.to_container(chosen)
         known = {*keys_of(unresolved), *options}
         for override in values:
@@ -62,14 +65,14 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def groups(name: str) -> dict[str, list[str]]:
-    """The groups that `conf/<name>.yaml` chooses from, with their options.
+def groups(name: str, folders: Sequence[Path] = (CONFIG_FOLDER,)) -> dict[str, list[str]]:
+    """The groups that `conf/<name>.yaml` chooses from, with the options that the folders have for them.
 
     A leading underscore marks a file that others build on.
     """
     defaults = yaml.safe_load((CONFIG_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["defaults"]
     return {
-        group: sorted(file.stem for file in (CONFIG_FOLDER / group).glob("*.yaml") if not file.stem.startswith("_"))
+        group: sorted({file.stem for folder in folders for file in (folder / group).glob("[!_]*.yaml")})
         for entry in defaults
         if isinstance(entry, dict)
         for group in entry
@@ -103,8 +106,11 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
         raise UserError(_first_line(error)) from error
 
 
-def _is_hydra(override: Override) -> bool:
-    return override.key_or_group.startswith(("hydra.", "hydra/"))
+def _config_folders(overrides: Sequence[Override]) -> list[Path]:
+    """`conf/`, and what `hydra.searchpath=[file://<folder>]` adds to it."""
+    added = [override.value() for override in overrides if override.key_or_group == "hydra.searchpath"]
+    entries = [entry for value in added for entry in (value if isinstance(value, list) else [value])]
+    return [CONFIG_FOLDER, *(Path(str(entry).removeprefix("file://")) for entry in entries)]
 
 
 def _check_choice(override: Override, options: Sequence[str]) -> None:
@@ -119,8 +125,6 @@ def _check_choice(override: Override, options: Sequence[str]) -> None:
 
 def _check_key(override: Override, config: Mapping[str, Any], known: Collection[str]) -> None:
     key = override.key_or_group
-    if _is_hydra(override):
-        return
     if override.is_add() or override.is_delete() or (override.is_force_add() and key not in known):
         if not _is_free(key, config):
             hint = did_you_mean(nearest_key(key, known))
@@ -144,7 +148,7 @@ def _is_free(key: str, config: Mapping[str, Any]) -> bool:
 def _check_type(override: Override, chosen: DictConfig, config: DictConfig) -> None:
     """The default's type is the setting's type; a default of null, or none at all, takes anything."""
     key = override.key_or_group
-    if _is_hydra(override) or override.is_delete():
+    if override.is_delete():
         return
     default, value = _value(chosen, key), _value(config, key)
     if default is None or value is None:

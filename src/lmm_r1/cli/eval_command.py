@@ -42,13 +42,14 @@ class EvalCommand:
   python eval.py rescore=latest reward=lmm_r1   score the stored completions again, without a model"""
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
-        folder = None
+        finals = []
         for overrides in jobs:
             composed = plain(compose_config(self.name, overrides))
             validate_evaluation(composed)
-            config, folder = final_config(composed, overrides)
+            finals.append(final_config(composed, overrides))
+        for config, _ in finals:
             check_evaluation_inputs(config)
-        return folder
+        return finals[-1][1]
 
 
 def evaluate(composed: DictConfig) -> None:
@@ -81,7 +82,7 @@ def _open_folder(composed: Config, folder: Path) -> Config:
         # Through links such as `latest`, which may point elsewhere tomorrow.
         config["model"]["path"] = str(path.resolve())
     if earlier is None or config["rescore"] is not None:
-        write_config(folder, {**config, "rescore": None}, [f"python eval.py {shlex.join(overrides)}"])
+        write_config(folder, {**config, "rescore": None}, f"python eval.py {shlex.join(overrides)}")
     link_latest(folder)
     return config
 

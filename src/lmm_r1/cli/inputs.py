@@ -50,8 +50,8 @@ def _check_model(config: Config) -> None:
 
 
 def _check_files(config: Config, group: str) -> None:
-    for key in ("path", "validation_path"):
-        path = lookup(config, f"{group}.{key}")
+    for key in (f"{group}.path", f"{group}.validation_path", "rollout.engine.folder"):
+        path = lookup(config, key)
         if path is not None and not Path(path).expanduser().exists():
-            source = lookup(config, f"{group}.download")
-            raise UserError(f"{group}.{key}={path}: no such file" + (f"; {source}" if source else ""))
+            source = lookup(config, f"{group}.download") if key.startswith(group) else None
+            raise UserError(f"{key}={path}: no such file" + (f"; get it from: {source}" if source else ""))

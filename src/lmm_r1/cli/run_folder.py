@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ def is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def write_config(folder: Path, config: dict[str, Any], command: Sequence[str]) -> None:
-    """Write the resolved configuration, whole or not at all, with the command that composed it above."""
-    text = f"# {' '.join(command)}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)}"
+def write_config(folder: Path, config: dict[str, Any], command: str) -> None:
+    """Write the resolved configuration, whole or not at all, below the commands that led to it."""
+    path = folder / CONFIG_FILE
+    earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    commands = [*takewhile(lambda line: line.startswith("# "), earlier), f"# {command}"]
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
     temporary = folder / f"{CONFIG_FILE}.writing"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, folder / CONFIG_FILE)
+    temporary.write_text("\n".join([*commands, text]), encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

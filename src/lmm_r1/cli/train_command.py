@@ -49,15 +49,15 @@ class TrainCommand:
   python train.py debug=tiny                 two updates: is everything wired up?"""
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
-        folder = None
-        fre_roots: set[str] = set()
-        for overrides in jobs:
-            config, folder = final_config(plain(compose_config(self.name, overrides)), overrides)
+        finals = [final_config(plain(compose_config(self.name, overrides)), overrides) for overrides in jobs]
+        for config, _ in finals:
             validate_training(config)
+        fre_roots: set[str] = set()
+        for config, _ in finals:
             check_training_inputs(config, fre_run_precedes=config["output_root"] in fre_roots)
             if config["stage_name"] == "fre":
                 fre_roots.add(config["output_root"])
-        return folder
+        return finals[-1][1]
 
 
 def train(composed: DictConfig) -> None:
@@ -84,7 +84,7 @@ def _open_folder(composed: DictConfig, folder: Path) -> Config:
     if config["init_from"] is not None:
         config["init_from"] = str(starting_folder(config["init_from"], Path(config["output_root"])))
     if resumed is None or config != read_config(folder):
-        write_config(folder, config, [f"python train.py {shlex.join(overrides)}"])
+        write_config(folder, config, f"python train.py {shlex.join(overrides)}")
     link_latest(folder)
     return config
 

@@ -30,7 +30,9 @@ STRATEGIES = ("auto", "ddp")
 SCHEDULES = ("constant", "cosine")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
+SPLITS = ("train", "validation", "test")
 TRACES = "lmm_r1.data.synthetic.TraceDataset"
+PROBLEMS = ("lmm_r1.data.synthetic.SyntheticDataset", "lmm_r1.data.local.LocalDataset")
 
 
 def validate_training(config: Config) -> None:
@@ -99,13 +101,13 @@ def _check_model(config: Config) -> None:
 
 def _check_dataset(config: Config) -> None:
     _check_problems(config, "dataset")
-    traces = lookup(config, "dataset.train._target_") == TRACES
-    if config["stage_name"] == "sft" and not traces:
+    learnt_from = lookup(config, "dataset.train._target_")
+    if config["stage_name"] == "sft" and learnt_from in PROBLEMS:
         raise UserError(
             "stage=sft learns from supervised responses, which this data set has none of; did you mean "
             "dataset=synthetic_traces?"
         )
-    if config["stage_name"] != "sft" and traces:
+    if config["stage_name"] != "sft" and learnt_from == TRACES:
         raise UserError("dataset=synthetic_traces is for stage=sft; did you mean dataset=synthetic_text?")
 
     path, held_out = lookup(config, "dataset.path"), lookup(config, "dataset.validation_size")
@@ -119,7 +121,9 @@ def _check_dataset(config: Config) -> None:
 
 def _check_problems(config: Config, group: str) -> None:
     """The options of generated problems; files are opened later."""
-    for key in ("families", "validation_families"):
+    if lookup(config, f"{group}.split") is not None:
+        one_of(config, f"{group}.split", SPLITS)
+    for key in ("families", "train.families"):
         if lookup(config, f"{group}.{key}") is not None:
             some_of(config, f"{group}.{key}", FAMILIES)
     for key in ("renderings", "validation_renderings"):
@@ -198,8 +202,9 @@ def _check_algorithm(config: Config) -> None:
     for key in ("warmup_ratio", "min_learning_rate_ratio"):
         number(config, f"algorithm.{key}", 0, 1)
     number(config, "algorithm.max_grad_norm", 0, above=True)
-    number(config, "algorithm.loss.clip_low", 0, 1, above=True)
-    number(config, "algorithm.loss.clip_high", 0, above=True)
+    if "clip_low" in config["algorithm"]["loss"]:
+        number(config, "algorithm.loss.clip_low", 0, 1, above=True)
+        number(config, "algorithm.loss.clip_high", 0, above=True)
     one_of(config, "algorithm.schedule", SCHEDULES)
     for key in ("mini_batches", "inner_epochs", "micro_batch_size"):
         whole_number(config, f"algorithm.{key}", 1)

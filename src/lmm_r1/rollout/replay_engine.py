@@ -14,17 +14,22 @@ from lmm_r1.types import Group, Problem, Sampling
 
 
 class ReplayEngine:
-    """Answers with what a `RolloutStore` holds of the step that was loaded last.
+    """Answers with what a run stored of the step that was loaded last, in training or in validation.
 
     Nothing is sampled: weights, seeds and temperature are without effect, and completions carry the weight version,
     the token ids and the log-probabilities that they were stored with.
+
+    Args:
+        folder: a run's folder, with `rollouts/` and `validation/` in it.
+        model_path: what every engine is built with; this one has no use for it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._store = RolloutStore(folder)
-        if not self._store.steps():
-            raise UserError(f"rollout.engine.folder={folder} holds no rollouts; give the rollouts/ folder of a run")
-        self._step = self._store.steps()[0]
+    def __init__(self, folder: Path, model_path: str | None = None) -> None:
+        self._folder = Path(folder)
+        self._stores = [RolloutStore(self._folder / kind) for kind in ("rollouts", "validation")]
+        if not self._stores[0].steps():
+            raise UserError(f"rollout.engine.folder={folder} has no rollouts/ with stored steps; give a run's folder")
+        self._step = self._stores[0].steps()[0]
 
     def load_weights(self, state_dict: Mapping[str, Tensor], version: int) -> None:
         """Replay step `version` from now on; the weights themselves are not looked at."""
@@ -37,8 +42,9 @@ class ReplayEngine:
         """
         check_generate_arguments(problems, sampling, seeds)
         stored: dict[str, list[Group]] = {}
-        for group in self._store.read_step(self._step):
-            stored.setdefault(group.problem.id, []).append(group)
+        for store in self._stores:
+            for group in store.read_step(self._step) if self._step in store.steps() else ():
+                stored.setdefault(group.problem.id, []).append(group)
         return [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
 
     def close(self) -> None:
@@ -47,13 +53,13 @@ class ReplayEngine:
     def _answer(self, problem: Problem, sampling: Sampling, stored: list[Group]) -> Group:
         if not stored:
             raise UserError(
-                f"step {self._step} in {self._store.folder} has no completions of problem {problem.id}; "
+                f"step {self._step} of {self._folder} has no completions of problem {problem.id}; "
                 "replay with the data set, order and batch size of the stored run"
             )
         group = stored.pop(0)  # a problem drawn twice in a step was answered twice
         if len(group.completions) < sampling.samples:
             raise UserError(
-                f"step {self._step} in {self._store.folder} has {len(group.completions)} completions of problem "
+                f"step {self._step} of {self._folder} has {len(group.completions)} completions of problem "
                 f"{problem.id}, not {sampling.samples}; lower rollout.samples"
             )
         return Group(problem, group.prompt_ids, group.completions[: sampling.samples])

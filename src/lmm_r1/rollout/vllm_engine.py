@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lmm_r1.errors import UserError
 from lmm_r1.models.loading import load_processor, local_folder, pixel_bounds
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rollout.engine import check_generate_arguments
@@ -20,6 +21,9 @@ GIB = 2**30
 
 class VLLMEngine:
     """vLLM behind the `RolloutEngine` protocol. At most one may be open in a process at a time.
+
+    With several ranks, all build theirs together, after the process group; from then on none waits for another. On
+    CPU vLLM binds the memory of the whole process to one NUMA node, which cannot be undone.
 
     Args:
         model_path: a Hugging Face folder or id; its weights are version 0.
@@ -54,6 +58,7 @@ class VLLMEngine:
         self._banned = banned_token_ids(self._processor)
         self._system_prompt = system_prompt
         self._max_model_len = max_model_len
+        self._max_images = max_images
         self._version = 0
         self._joined_group = torch.distributed.is_initialized()
         # vLLM compiles some of its sampling even then: seconds in the first step, and an error without a C++ compiler.
@@ -99,6 +104,7 @@ class VLLMEngine:
     def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
         """See `RolloutEngine`."""
         check_generate_arguments(problems, sampling, seeds)
+        self._check_images(problems)
         prompts = render_prompts(self._processor, problems, self._system_prompt, sampling, self._max_model_len)
         self._forget()
         with isolated_random_state(), torch.compiler.set_stance(self._stance):
@@ -116,6 +122,14 @@ class VLLMEngine:
         with kept_process_group(self._joined_group):
             self._llm.llm_engine.engine_core.shutdown()
         self._llm = None
+
+    def _check_images(self, problems: Sequence[Problem]) -> None:
+        for problem in problems:
+            if len(problem.images) > self._max_images:
+                raise UserError(
+                    f"problem {problem.id} has {len(problem.images)} images, more than "
+                    f"rollout.engine.max_images={self._max_images}; raise it"
+                )
 
     def _forget(self) -> None:
         """Drop what was computed from earlier prompts and images: it may stem from older weights.

@@ -1,0 +1,58 @@
+"""A real evaluation through `eval.py`, as small as it gets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmm_r1.cli.run_folder import read_config
+from lmm_r1.data.synthetic import TraceDataset
+from lmm_r1.models.tiny import build_tiny
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SMALL = ("benchmark.size=3", "batch_size=6", "rollout.max_new_tokens=8", "rollout=transformers")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A tiny model with random weights, behind a link."""
+    traces = TraceDataset("train", 100, ["chain", "grid"], ["text_only", "text_lite"], (2, 4), 84, 0)
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "link").symlink_to("weights")
+    build_tiny(folder / "weights", (trace for _, trace in map(traces.__getitem__, range(100))), 0)
+    return folder / "link"
+
+
+def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_path):
+    def evaluate(*overrides: str) -> str:
+        command = [sys.executable, str(repository / "eval.py"), *overrides]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        return ended.stdout
+
+    assert "vision_only" in evaluate(f"model.path={model}", *SMALL)
+    folder = tmp_path / "outputs" / "eval" / "latest"
+    first = json.loads((folder / "results.json").read_text())
+    config = read_config(folder)
+    assert config["model"]["path"] == str(model.resolve())
+
+    shards = sorted((folder / "completions").glob("*.parquet"))
+    shards[1].unlink()
+    (folder / "results.json").unlink()
+    evaluate("resume=latest")
+    assert json.loads((folder / "results.json").read_text()) == first
+    assert sorted((folder / "completions").glob("*.parquet")) == shards
+    assert read_config(folder) == config
+
+    evaluate("rescore=latest", "reward=accuracy_only")
+    assert json.loads((folder / "results.json").read_text()) == first
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    assert stored["reward"]["weights"]["format"] == 0.0
+    assert {**stored, "reward": config["reward"]} == config
+    assert len(list(folder.parent.iterdir())) == 2
