@@ -38,7 +38,7 @@ train: $(STAMP)  ## train the laptop's FRE policy, from the shipped tiny model, 
 	$(BIN)/python train.py stage=fre
 
 test: $(STAMP)  ## run every test, the slow ones included
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -20,11 +20,11 @@ TRAINING, EVALUATION = groups("train"), groups("eval")
 ONLY_STAGE = {
     "direct_rl": "mgt",
     "fre_multimodal": "fre",
-    "mgt_domain_grid": "mgt",
-    "mgt_domain_count": "mgt",
+    "mgt_domain_chain": "mgt",
+    "mgt_domain_shape": "mgt",
 }
 """The ablations that are one of a single stage."""
-OWN_DATA = ("fre_multimodal", "mgt_domain_grid", "mgt_domain_count")
+OWN_DATA = ("fre_multimodal", "mgt_domain_chain", "mgt_domain_shape")
 """The ablations that bring generated problems with them."""
 FILES = ("local", "gsm8k", "easy_vqa", "deepscaler", "vermulti65k", "vermulti_geo")
 PAPER_ROWS = ("fre_text", "fre_multi", "mgt_geo", "mgt_percereason", "direct_rl_geo")
@@ -116,8 +116,8 @@ def test_an_ablation_changes_what_is_run(ablation):
         "direct_rl": {"init_from"},
         "no_format_reward": {"reward.weights.format"},
         "fre_multimodal": {"dataset.renderings", "dataset.train.renderings"},
-        "mgt_domain_grid": {"dataset.train.families"},
-        "mgt_domain_count": {"dataset.train.families"},
+        "mgt_domain_chain": {"dataset.train.families"},
+        "mgt_domain_shape": {"dataset.train.families"},
     }
     assert changed == expected[ablation]
 
@@ -127,7 +127,7 @@ def test_no_ablation_no_experiment_and_no_debugging_are_the_default():
 
 
 def test_a_choice_on_the_command_line_beats_the_stage_and_the_experiment():
-    assert training("stage=mgt", "dataset=synthetic_grid")["dataset"]["train"]["families"] == ["grid"]
+    assert training("stage=mgt", "dataset=synthetic_chain")["dataset"]["train"]["families"] == ["chain"]
     row = training("experiment=mgt_geo", "dataset=synthetic_large_images", "trainer.steps=7")
     assert row["dataset"]["image_size"] == 336
     assert row["trainer"]["steps"] == 7

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from running import REPOSITORY, SMALL, metrics, train
+
+from tests.training.running import REPOSITORY, SMALL, metrics, train
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def test_each_ablation_takes_two_steps(ablation, tmp_path):
         "direct_rl": lambda: (rollouts["rendering"] != "text_only").all(),
         "fre_multimodal": lambda: (rollouts["rendering"] != "text_only").all(),
         "no_format_reward": lambda: (rollouts["reward"] == rollouts["reward/accuracy"]).all(),
-        "mgt_domain_count": lambda: (rollouts["family"] == "count").all(),
-        "mgt_domain_grid": lambda: (rollouts["family"] == "grid").all(),
+        "mgt_domain_shape": lambda: (rollouts["family"] == "shape").all(),
+        "mgt_domain_chain": lambda: (rollouts["family"] == "chain").all(),
     }
     assert expected[ablation]()

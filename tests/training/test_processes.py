@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from running import SMALL, checkpoint, metrics, train
+
+from tests.training.running import SMALL, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from running import REPOSITORY, SMALL, assert_equal, checkpoint, metrics, run, train
+
+from tests.training.running import REPOSITORY, SMALL, assert_equal, checkpoint, metrics, run, train
 
 pytestmark = pytest.mark.slow
 

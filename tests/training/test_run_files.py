@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 
 import pytest
 
@@ -58,42 +57,28 @@ def test_without_a_checkpoint_there_is_none(tmp_path):
 
 
 @pytest.fixture
-def outputs(tmp_path):
-    """Two finished FRE runs, one unfinished, and the link to it."""
-    for name, finished in (("2026-01-01", True), ("2026-01-02", True), ("2026-01-03", False)):
-        run = tmp_path / "fre" / name
-        run.mkdir(parents=True)
-        (run / "config.yaml").touch()
-        if finished:
-            (run / "export").mkdir()
-            (run / "export" / "config.json").touch()
-            (run / "summary.json").write_text(json.dumps({}))
-    (tmp_path / "fre" / "latest").symlink_to("2026-01-03")
+def finished_run(tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "config.json").touch()
     return tmp_path
 
 
-def test_mgt_starts_from_the_newest_finished_fre_run(outputs):
-    start, parent = resolve_start("latest_fre", "base", outputs)
-    assert parent == str(outputs / "fre" / "2026-01-02") and start == f"{parent}/export"
+def test_a_run_starts_from_its_parents_export_and_names_the_parent(finished_run):
+    assert resolve_start(str(finished_run), "base") == (f"{finished_run}/export", str(finished_run))
 
 
-def test_without_a_finished_fre_run_the_message_names_the_cure(tmp_path):
-    with pytest.raises(UserError, match="stage=fre"):
-        resolve_start("latest_fre", "base", tmp_path)
+def test_a_model_folder_is_a_start_without_a_parent(finished_run):
+    folder = str(finished_run / "export")
+    assert resolve_start(folder, "base") == (folder, None)
 
 
-def test_an_unfinished_run_is_no_start(outputs):
-    with pytest.raises(UserError, match="has not finished"):
-        resolve_start(str(outputs / "fre" / "2026-01-03"), "base", outputs)
+def test_an_unfinished_run_is_no_start(tmp_path):
+    with pytest.raises(UserError, match="neither a finished run"):
+        resolve_start(str(tmp_path), "base")
 
 
-def test_a_model_folder_is_a_start_without_a_parent(outputs):
-    folder = outputs / "fre" / "2026-01-01" / "export"
-    assert resolve_start(str(folder), "base", outputs) == (str(folder), None)
-
-
-def test_without_init_from_the_base_model_is_the_start(outputs):
-    assert resolve_start(None, "base", outputs) == ("base", None)
+def test_without_init_from_the_base_model_is_the_start():
+    assert resolve_start(None, "base") == ("base", None)
 
 
 def synthetic(seed=0, image_size=84):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from running import SMALL, checkpoint, metrics, run, train
 
 from lmm_r1.rollout.store import RolloutStore
+from tests.training.running import SMALL, checkpoint, metrics, run, train
 
 pytestmark = pytest.mark.slow
 

@@ -61,7 +61,7 @@ def _prepare(command: Command) -> None:
         _print_help(command)
         raise SystemExit(0)
     if flags:
-        # Hydra answers a question, such as --help or --cfg job.
+        # Hydra answers a question, such as --cfg job.
         compose_config(command.name, overrides)
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:

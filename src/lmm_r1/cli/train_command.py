@@ -113,7 +113,6 @@ def _parts(config: Config, folder: Path) -> Parts:
             stage=config["stage_name"],
             seed=config["seed"],
             folder=folder,
-            outputs=Path(config["output_root"]),
             init_from=config["init_from"],
             resume=(folder / "checkpoints").is_dir(),
             sample_table_rows=config["logger"]["sample_table_rows"],

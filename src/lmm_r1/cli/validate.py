@@ -109,13 +109,18 @@ def _check_dataset(config: Config) -> None:
         )
     if config["stage_name"] != "sft" and learnt_from == TRACES:
         raise UserError("dataset=synthetic_traces is for stage=sft; did you mean dataset=synthetic_text?")
+    if "train_start" in config["dataset"]:
+        _check_rows(config)
 
-    path, held_out = lookup(config, "dataset.path"), lookup(config, "dataset.validation_size")
-    start = optional_whole_number(config, "dataset.train_start", 0)
-    if path is not None and lookup(config, "dataset.validation_path") == path and held_out and start < held_out:
+
+def _check_rows(config: Config) -> None:
+    """Rows of one file are either learnt from or held out."""
+    dataset, start = config["dataset"], whole_number(config, "dataset.train_start", 0)
+    held_out = optional_whole_number(config, "dataset.validation_size", 1)
+    if dataset["path"] == dataset["validation_path"] and (held_out is None or start < held_out):
         raise UserError(
-            f"dataset.train_start={start}: the first {held_out} rows are held out for validation; start there, or "
-            "name another file with dataset.validation_path"
+            f"dataset.train_start={start}: the first {held_out} rows of dataset.path are held out for validation; "
+            "start there, or name another file with dataset.validation_path"
         )
 
 
@@ -132,12 +137,14 @@ def _check_problems(config: Config, group: str) -> None:
     for key in ("size", "validation_size", "image_size"):
         optional_whole_number(config, f"{group}.{key}", 1)
     difficulty = lookup(config, f"{group}.difficulty")
-    if difficulty is not None and not (len(difficulty) == 2 and difficulty[0] <= difficulty[1]):
-        raise UserError(f"{group}.difficulty={difficulty}: must be [least, greatest]")
+    if difficulty is not None and not (
+        len(difficulty) == 2 and all(isinstance(level, int) for level in difficulty) and difficulty[0] <= difficulty[1]
+    ):
+        raise UserError(f"{group}.difficulty={difficulty}: must be [least, greatest], two whole numbers")
 
 
 def _check_reward(config: Config) -> None:
-    for name in lookup(config, "reward.weights"):
+    for name in lookup(config, "reward.weights") or ():
         number(config, f"reward.weights.{name}", -inf)
 
 
@@ -160,7 +167,8 @@ def _check_rollout(config: Config) -> None:
 
 def _check_group(config: Config) -> None:
     """What only makes sense, or fails to, when groups of completions are compared."""
-    if not any(config["reward"]["weights"].values()):
+    weights = lookup(config, "reward.weights")
+    if weights is not None and not any(weights.values()):
         raise UserError("reward.weights: every weight is 0, so there would be nothing to learn")
     samples = whole_number(config, "rollout.samples", 1)
     if samples == 1:

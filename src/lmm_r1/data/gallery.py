@@ -39,8 +39,10 @@ def _paste(sheet: Image.Image, problem: Problem, corner: tuple[int, int]) -> Non
     left, top = corner
     pen = ImageDraw.Draw(sheet)
     for image in problem.images:
-        sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), corner)
-        pen.rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=(170, 170, 170))
+        scale = CELL / max(image.size)
+        shown = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.NEAREST)
+        sheet.paste(shown, corner)
+        pen.rectangle((left, top, left + shown.width - 1, top + shown.height - 1), outline=(170, 170, 170))
     text_top = top + CELL + 4 if problem.images else top
     words = problem.question.replace(IMAGE_MARKER, f"{IMAGE_MARKER} ")
     if not problem.images:

@@ -18,43 +18,23 @@ FINGERPRINTED_PROBLEMS = 64
 """Enough to tell two data sets apart without drawing or decoding every picture."""
 
 
-def resolve_start(init_from: str | None, model_path: str, outputs: Path) -> tuple[str, str | None]:
+def resolve_start(init_from: str | None, model_path: str) -> tuple[str, str | None]:
     """The folder or hub id whose weights a run starts from, and its parent run's folder if it has one.
 
     Args:
-        init_from: None for `model_path`; `latest_fre` for the newest finished FRE run under `outputs`; or the folder
-            of a run or of a model.
+        init_from: None for `model_path`; or the folder of a finished run, or of a model.
 
     Raises:
-        UserError: where there is no such run, or it has not finished.
+        UserError: where the folder is neither.
     """
     if init_from is None:
         return model_path, None
-    if init_from == "latest_fre":
-        run = newest_finished_run(outputs / "fre")
-        if run is None:
-            raise UserError(
-                f"init_from=latest_fre: no finished FRE run under {outputs / 'fre'}; run `python train.py stage=fre` "
-                "first, name a run with init_from=<folder>, or start from the base model with ablation=direct_rl"
-            )
-        return str(run / "export"), str(run)
     folder = Path(init_from)
     if (folder / "export" / "config.json").is_file():
         return str(folder / "export"), str(folder)
     if (folder / "config.json").is_file():
         return str(folder), None
-    if (folder / "config.yaml").is_file():
-        raise UserError(
-            f"init_from={init_from}: that run has not finished (no export/); go on with it: python train.py "
-            f"resume={init_from}"
-        )
-    raise UserError(f"init_from={init_from}: neither a run's folder nor a Hugging Face model's folder")
-
-
-def newest_finished_run(folder: Path) -> Path | None:
-    """The newest run under a stage's folder that has a summary and an export; names are timestamps."""
-    finished = [path.parent for path in folder.glob("*/summary.json") if (path.parent / "export/config.json").is_file()]
-    return max((path for path in finished if not path.is_symlink()), default=None, key=lambda path: path.name)
+    raise UserError(f"init_from={init_from}: neither a finished run's folder nor a Hugging Face model's folder")
 
 
 def data_fingerprint(data: Sequence[Problem] | Sequence[tuple[Problem, str]]) -> str:

@@ -67,7 +67,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
     """GRPO on verifiable problems: FRE and MGT differ in data and starting weights alone."""
     phases = Phases()
     with phases("start"):
-        start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path, parts.run.outputs)
+        start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path)
         _prepare_process(parts)
         policy, processor = _load(parts.model, start)
         banned = banned_token_ids(processor)

@@ -134,10 +134,8 @@ class RunSettings:
     stage: str
     seed: int
     folder: Path
-    outputs: Path
-    """Where the runs of all stages lie, e.g. to find the newest finished FRE run."""
     init_from: str | None
-    """null: `model.path`; `latest_fre`; or a run's or model's folder."""
+    """null: `model.path`; or the folder of a finished run, or of a model."""
     resume: bool
     sample_table_rows: int
     """Rows of the table of samples sent to W&B at each validation."""

@@ -56,7 +56,7 @@ class Family(Protocol[Latent]):
         ...
 
     def draw(self, latent: Latent, marked: bool, size: int, random: Random) -> Image.Image:
-        """The figure as an RGB picture of `size` × `size` pixels; `marked` adds what is asked.
+        """The figure as an RGB picture of as many pixels as `size` × `size`; `marked` adds what is asked.
 
         `random` moves only what has no meaning, such as positions and shades.
         """
@@ -85,7 +85,7 @@ def question_text(family: Family[Latent], latent: Latent, rendering: str) -> str
 
 
 def figure(family: Family[Latent], latent: Latent, rendering: str, size: int, random: Random) -> Image.Image:
-    """The picture of one rendering, RGB, `size` × `size` pixels.
+    """The picture of one rendering, RGB, of about as many pixels as `size` × `size`.
 
     From `canvas.CAPTION_FROM` pixels on, a vision-only figure carries the instruction as a caption. Below,
     letters would not be legible and the marks alone ask the question.

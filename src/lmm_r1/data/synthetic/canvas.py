@@ -35,8 +35,13 @@ def font(pixels: int) -> ImageFont.FreeTypeFont:
 
 def sheet(size: int, random: Random) -> Image.Image:
     """An empty square sheet, nearly white."""
+    return sheet_of((size, size), random)
+
+
+def sheet_of(size: tuple[int, int], random: Random) -> Image.Image:
+    """An empty sheet of this width and height, nearly white."""
     shade = random.randint(238, 255)
-    return Image.new("RGB", (size, size), (shade, shade, shade))
+    return Image.new("RGB", size, (shade, shade, shade))
 
 
 def cell_box(index: int, columns: int, size: int) -> Box:
@@ -87,7 +92,7 @@ def smooth(draw: Callable[[int], Image.Image], size: int, caption: str) -> Image
     large = size * OVERSAMPLING
     strip = large // 9
     body = draw(large - strip)
-    page = Image.new("RGB", (large, large), (255, 255, 255))
+    page = Image.new("RGB", (body.width + strip, body.height + strip), (255, 255, 255))
     page.paste(body, (strip // 2, strip))
-    line_of_text(ImageDraw.Draw(page), (0, 0, large, strip), caption, strip * 0.5)
+    line_of_text(ImageDraw.Draw(page), (0, 0, page.width, strip), caption, strip * 0.5)
     return page.reduce(OVERSAMPLING)

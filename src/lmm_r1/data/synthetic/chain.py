@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 from lmm_r1.data.synthetic import canvas
 from lmm_r1.data.synthetic.reduction import reduction
 
-COLUMNS = 3
 GREATEST = 20
 """Of a running value: a small model has to learn each sum by heart, and what is to be taught is the chain."""
 
@@ -25,7 +24,8 @@ class ChainLatent:
 class Chain:
     """Every running value lies from 0 to `GREATEST`. The difficulty is the number of terms.
 
-    The figure is a 3 × 3 board with a symbol a cell, in reading order.
+    The figure is a strip of nine cells with a symbol each: three times as wide as a square one and a third as high.
+    Reading on is then a step to the right, always the same one.
     """
 
     name = "chain"
@@ -56,17 +56,16 @@ class Chain:
         return "Work out the chain."
 
     def draw(self, latent: ChainLatent, marked: bool, size: int, random: Random) -> Image.Image:
-        image = canvas.sheet(size, random)
+        side = size / 3
+        image = canvas.sheet_of((3 * size, size // 3), random)
         pen = ImageDraw.Draw(image)
-        side = size / COLUMNS
         height = side * random.uniform(0.72, 0.88)
         ink = (random.randint(0, 70),) * 3
         for index, symbol in enumerate(_symbols(latent)):
             if index % 2 and not marked:
                 continue
-            left, top, right, bottom = canvas.cell_box(index, COLUMNS, size)
             across, down = (random.uniform(-0.06, 0.06) * side for _ in range(2))
-            box = (left + across, top + down, right + across, bottom + down)
+            box = (index * side + across, down, (index + 1) * side + across, side + down)
             canvas.glyph(pen, box, symbol, height, ink)
         return image
 

@@ -41,8 +41,8 @@ class SyntheticDataset:
     Args:
         difficulty: least and greatest difficulty, about how many values an answer is made of; each family
             uses the part of the range that it has.
-        image_size: width and height of the figures in pixels. At 84 the small boards put each cell on one
-            visual token (28 × 28 pixels).
+        image_size: width and height of the figures in pixels; those that are not square have the same area. At 84
+            the small boards put each cell on one visual token (28 × 28 pixels).
 
     Raises:
         UserError: when an argument is unknown or impossible.
