@@ -108,7 +108,7 @@ class GRPOModule(L.LightningModule):
         optimiser.step()
         optimiser.zero_grad()
         self.lr_schedulers().step()
-        sums.add_step(norm / self.trainer.world_size)
+        sums.add_step(norm, self.trainer.world_size)
 
     def _token_losses(
         self,
@@ -204,8 +204,9 @@ class GRPOModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"] = self.steps_done
-        # The prompt schedule is a function of `steps_done`; Lightning's own count of batches would fight it.
+        # The prompt schedule is a function of `steps_done`; Lightning's own counts would fight it.
         checkpoint.pop("loops", None)
+        checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["steps_done"]
@@ -227,9 +228,10 @@ class _MetricSums:
     def add_loss(self, loss: torch.Tensor) -> None:
         self.values[-3] += loss.detach()
 
-    def add_step(self, grad_norm: torch.Tensor) -> None:
-        self.values[-2] += grad_norm.detach()
-        self.values[-1] += 1
+    def add_step(self, grad_norm: torch.Tensor, world_size: int) -> None:
+        # Every process takes the same step with the same norm: a share each, so that the sum counts it once.
+        self.values[-2] += grad_norm.detach() / world_size
+        self.values[-1] += 1 / world_size
 
     def metrics(self, totals: torch.Tensor) -> dict[str, float]:
         *per_token, tokens, loss, grad_norm, steps = totals.tolist()

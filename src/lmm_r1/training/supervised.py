@@ -120,6 +120,7 @@ class SupervisedModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"] = self.steps_done
         checkpoint.pop("loops", None)
+        checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["steps_done"]
