@@ -44,8 +44,8 @@ def test_a_multirun_keeps_the_order_that_was_written(loader):
 def test_a_multirun_knows_ranges_and_patterns(loader):
     assert sweep_jobs(["seed=range(1,4)"], loader) == [["seed=1"], ["seed=2"], ["seed=3"]]
     assert [job[0] for job in sweep_jobs(["ablation=glob(mgt_*)"], loader)] == [
-        "ablation=mgt_domain_shape",
         "ablation=mgt_domain_chain",
+        "ablation=mgt_domain_shape",
     ]
 
 

@@ -54,5 +54,9 @@ class PromptSchedule(Sampler[list[int]]):
 def schedule_loader(
     dataset: Sequence[Any], schedule: PromptSchedule, collate: Callable[[list[Any]], Any]
 ) -> DataLoader:
-    """A loader of one batch a step. It is sized, so that Lightning does not fetch a batch ahead of the policy."""
-    return DataLoader(dataset, batch_sampler=schedule, collate_fn=collate, num_workers=0)
+    """A loader of one batch a step. It is sized, so that Lightning does not fetch a batch ahead of the policy.
+
+    With a generator of its own: each new iterator draws a number, and from torch's global state a resumed run would
+    draw one more than the run that was not interrupted.
+    """
+    return DataLoader(dataset, batch_sampler=schedule, collate_fn=collate, num_workers=0, generator=torch.Generator())
