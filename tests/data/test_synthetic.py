@@ -130,12 +130,11 @@ def test_the_text_loses_its_values_step_by_step(family):
     assert len(instructions) == 1
 
 
-def cells(image, columns: int = 3) -> np.ndarray:
-    """`[cells, height, width, 3]` of a board."""
+def cells(image, side: int = 28) -> np.ndarray:
+    """`[cells, side, side, 3]` of a board or strip, in reading order; a visual token covers 28 pixels each way."""
     array = np.asarray(image).astype(int)
-    side = array.shape[0] // columns
-    rows = array.reshape(columns, side, columns, side, 3).swapaxes(1, 2)
-    return rows.reshape(columns**2, side, side, 3)
+    rows, columns = array.shape[0] // side, array.shape[1] // side
+    return array.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(rows * columns, side, side, 3)
 
 
 def test_a_chain_puts_every_symbol_on_its_own_visual_token():
