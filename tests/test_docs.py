@@ -68,3 +68,10 @@ def test_every_command_of_the_readme_names_things_that_exist(repository):
             if options and "." not in group and folder.is_dir():
                 for option in options.split(","):
                     assert (folder / f"{option}.yaml").is_file(), command
+
+
+def test_every_source_file_has_its_line_in_the_architecture(repository):
+    text = (repository / "docs" / "architecture.md").read_text()
+    files = [path.name for path in (repository / "src").rglob("*.py") if path.name != "__init__.py"]
+    missing = [name for name in files if f"- `{name}` — " not in text]
+    assert len(files) > 50 and not missing
