@@ -94,7 +94,6 @@ class RolloutSettings:
 class SupervisedSettings:
     """`conf/stage/sft`: the supervised warm start."""
 
-    steps: int
     batch_size: int
     micro_batch_size: int
     learning_rate: float
