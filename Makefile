@@ -44,18 +44,20 @@ lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 # Four lessons: language, then reading short figures, then everything, then the habit of answering at a glance.
-LESSON := $(BIN)/python train.py stage=sft sft.build=null
+# Two processes of one thread each, on every machine: the number of threads decides the last bits of a sum.
+SUPERVISED := $(BIN)/python train.py stage=sft trainer=ddp_cpu trainer.validate_every=0
+LESSON := $(SUPERVISED) sft.build=null model.path=$$(realpath outputs/sft/latest/export)
 TEXT := text_only
 VISION := vision_only
 tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into models/tiny
-	$(BIN)/python train.py stage=sft trainer.steps=800 sft.learning_rate=3e-3 \
+	$(SUPERVISED) trainer.steps=800 sft.learning_rate=3e-3 \
 	  'dataset.renderings=[$(TEXT),$(TEXT),$(TEXT),$(TEXT),$(TEXT),$(TEXT),$(TEXT),$(TEXT),text_dominant,text_lite,vision_dominant,$(VISION)]'
-	$(LESSON) model.path=$$(realpath outputs/sft/latest/export) trainer.steps=500 \
+	$(LESSON) trainer.steps=500 \
 	  'dataset.families=[chain,chain,chain,shape]' 'dataset.difficulty=[2,2]' 'dataset.validation.difficulty=[2,4]' \
 	  'dataset.renderings=[$(TEXT),text_lite,$(VISION),$(VISION),$(VISION),$(VISION)]'
-	$(LESSON) model.path=$$(realpath outputs/sft/latest/export) trainer.steps=900 'dataset.families=[chain,chain,shape]' \
+	$(LESSON) trainer.steps=900 'dataset.families=[chain,chain,shape]' \
 	  'dataset.renderings=[$(TEXT),$(TEXT),$(TEXT),text_dominant,text_lite,text_lite,vision_dominant,$(VISION),$(VISION),$(VISION)]'
-	$(LESSON) model.path=$$(realpath outputs/sft/latest/export) trainer.steps=150 sft.learning_rate=5e-4 \
+	$(LESSON) trainer.steps=150 sft.learning_rate=5e-4 \
 	  dataset.steps_share.text_only=0.35 dataset.steps_share.text_dominant=0.35 \
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
