@@ -49,8 +49,8 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     values = [override for override in parsed if override not in choices + settings_of_hydra]
     for override in parsed:
         if override.is_sweep_override():
-            key, values = override.key_or_group, ",".join(override.sweep_string_iterator())
-            cure = f"; to have them all at once: '{key}=[{values}]'" if key in lists(name) else ""
+            listed = override.input_line.replace("=", "=[", 1) + "]"
+            cure = f"; to have them all at once: '{listed}'" if override.key_or_group in lists(name) else ""
             raise UserError(f"{override.input_line}: several values need -m, which runs them one after the other{cure}")
     for override in choices:
         _check_choice(override, options[override.key_or_group], several=override.key_or_group in lists(name))
