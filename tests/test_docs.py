@@ -29,7 +29,7 @@ def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
     names = extract(repository / "docs" / "extending.md", tmp_path)
     assert len(names) == 7
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{repository / 'src'}", "OMP_NUM_THREADS": "1"}
-    shared = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "reward=brief", "rollout=transformers"]
+    shared = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "rollout=transformers"]
     small = ["rollout.max_new_tokens=8", f"output_root={tmp_path / 'outputs'}"]
 
     def run(*command: str) -> None:
@@ -39,7 +39,7 @@ def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
         assert result.returncode == 0, result.stderr[-4000:]
 
     training = ["trainer.steps=1", "trainer.prompts_per_step=4", "rollout.samples=3"]
-    run("train.py", "stage=fre", "dataset=squares", "algorithm=median", *shared, *training, *small)
+    run("train.py", "stage=fre", "dataset=squares", "algorithm=median", "shaping=brevity", *shared, *training, *small)
     with (tmp_path / "outputs" / "fre" / "latest" / "metrics.csv").open(newline="") as file:
         row = list(csv.DictReader(file))[-1]
     assert 0 < float(row["reward/brevity"]) < 1

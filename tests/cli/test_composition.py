@@ -31,6 +31,9 @@ def message(*overrides: str, name: str = "train") -> str:
         ("ablation=null", "ablation=null: no such option"),
         ("dataset=_synthetic", "dataset=_synthetic: no such option"),
         ("seed=1,2", "seed=1,2: several values need -m"),
+        ("shaping=[cosine,repetitoin]", "shaping=[cosine,repetitoin]: no such option; choose some of cosine"),
+        ("shaping=null", "shaping=null: no such option"),
+        ("model=[tiny,tiny_lora]", "model=[tiny,tiny_lora]: no such option; choose one of"),
     ],
 )
 def test_a_mistyped_word_is_named_and_the_nearest_suggested(override, expected):
@@ -74,6 +77,17 @@ def test_a_value_that_must_be_given_is_asked_for_with_where_to_get_it():
     assert message("dataset=local") == "dataset.path is missing: give dataset.path=<value>"
     assert "DeepScaleR" in message("dataset=deepscaler")
     assert message("model=hub") == "model.path is missing: give model.path=<value>"
+
+
+def test_of_some_groups_several_options_can_be_chosen_or_none():
+    for override, chosen in {
+        "shaping=[cosine,repetition]": {"cosine", "repetition"},
+        "shaping=cosine": {"cosine"},
+        "shaping=[]": set(),
+    }.items():
+        config = compose_config("train", [override])
+        assert set(config.reward.terms) == set(config.reward.weights) - {"accuracy"} == {"format", *chosen}
+    assert message("shaping=cosine,repetition").endswith("to have them all at once: 'shaping=[cosine,repetition]'")
 
 
 def test_an_entry_point_knows_its_own_groups_only():

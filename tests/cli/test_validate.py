@@ -75,6 +75,10 @@ def evaluation_message(*overrides: str) -> str:
         ["model.lora.rank=0", "model=tiny_lora"],
         ["model.lora.dropout=1.0", "model=tiny_lora"],
         ["reward.weights.accuracy=null"],
+        ["reward.combination=gate"],
+        ["reward.terms.soft_overlong.cache_share=0", "shaping=soft_overlong"],
+        ["reward.terms.cosine.max_tokens=0", "shaping=cosine"],
+        ["reward.terms.repetition.ngram=0", "shaping=repetition"],
         ["dataset.families=[gird]"],
         ["dataset.renderings=[]"],
         ["dataset.difficulty=[5,2]"],
@@ -99,6 +103,21 @@ def test_contradictory_settings_name_both_sides():
     assert "rollout.engine.max_model_len" in training_message("rollout.max_new_tokens=5000")
     assert "256 completions" in training_message("algorithm.mini_batches=7")
     assert "128 completions" in training_message("algorithm.mini_batches=7", "trainer=ddp_cpu")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["~reward.terms.format"], "reward.weights.format: there is no term reward.terms.format"),
+        (["~reward.weights.format"], "reward.weights.format is missing"),
+        (["+reward.terms.brevity={_target_: some.term}"], "reward.weights.brevity is missing"),
+        (["reward.combination=gated", "~reward.terms.format", "~reward.weights.format"], "needs the term format"),
+    ],
+)
+def test_every_term_has_a_weight_and_every_weight_a_term(overrides, expected):
+    config = plain(compose_config("train", overrides))
+    with pytest.raises(UserError, match=expected):
+        validate_training(config)
 
 
 def test_nothing_to_learn_from_is_refused():

@@ -70,17 +70,17 @@ class ScriptedEngine:
 class ExactScorer:
     """1 for the gold answer, and a format term."""
 
-    def score(self, items: Sequence[tuple[Problem, Completion]]) -> list[Score]:
-        scores = []
-        for problem, completion in items:
-            correct = completion.text == f"<answer>{problem.answer}</answer>"
-            breakdown = {"accuracy": float(correct), "format": 1.0}
-            scores.append(Score(float(correct), breakdown, correct, "ok" if correct else "wrong"))
-        return scores
+    def score_groups(self, groups: Sequence[Group]) -> list[list[Score]]:
+        return [[_exact(group.problem, completion) for completion in group.completions] for group in groups]
 
 
 class HarshScorer:
     """A changed reward: nothing is right, and there is no format term."""
 
-    def score(self, items: Sequence[tuple[Problem, Completion]]) -> list[Score]:
-        return [Score(0.0, {"accuracy": 0.0}, False, "wrong") for _ in items]
+    def score_groups(self, groups: Sequence[Group]) -> list[list[Score]]:
+        return [[Score(0.0, {"accuracy": 0.0}, False, "wrong") for _ in group.completions] for group in groups]
+
+
+def _exact(problem: Problem, completion: Completion) -> Score:
+    correct = completion.text == f"<answer>{problem.answer}</answer>"
+    return Score(float(correct), {"accuracy": float(correct), "format": 1.0}, correct, "ok" if correct else "wrong")

@@ -54,6 +54,15 @@ def test_curves_of_everything_measured_are_drawn(page):
     assert page.count("svg") == page.count("figure") == 8
 
 
+def test_a_reward_s_other_terms_are_drawn_together(tmp_path):
+    columns = {"step": [1, 2], "reward/mean": [0.1, 0.2], "reward/cosine": [0.3, 0.4], "reward/tag_count": [0.5, 0.6]}
+    pd.DataFrame(columns | {"reward/cosine/gsm8k": [0.3, 0.4]}).to_csv(tmp_path / "metrics.csv", index=False)
+    page = read(tmp_path)
+    assert page.count("figure") == 2
+    assert "Other terms of the reward" in page.text and "tag count" in page.text
+    assert "gsm8k" not in page.text
+
+
 def test_the_legend_gives_each_phase_its_share(page):
     assert "rollout 75%" in page.text
 

@@ -49,9 +49,11 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     values = [override for override in parsed if override not in choices + settings_of_hydra]
     for override in parsed:
         if override.is_sweep_override():
-            raise UserError(f"{override.input_line}: several values need -m, which runs them one after the other")
+            listed = override.input_line.replace("=", "=[", 1) + "]"
+            cure = f"; to have them all at once: '{listed}'" if override.key_or_group in lists(name) else ""
+            raise UserError(f"{override.input_line}: several values need -m, which runs them one after the other{cure}")
     for override in choices:
-        _check_choice(override, options[override.key_or_group])
+        _check_choice(override, options[override.key_or_group], several=override.key_or_group in lists(name))
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         chosen = _compose(name, [override.input_line for override in choices + settings_of_hydra])
         unresolved = OmegaConf.to_container(chosen)
@@ -70,13 +72,21 @@ def groups(name: str, folders: Sequence[Path] = (CONFIG_FOLDER,)) -> dict[str, l
 
     A leading underscore marks a file that others build on.
     """
-    defaults = yaml.safe_load((CONFIG_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["defaults"]
     return {
         group: sorted({file.stem for folder in folders for file in (folder / group).glob("[!_]*.yaml")})
-        for entry in defaults
-        if isinstance(entry, dict)
-        for group in entry
+        for group in _defaults(name)
     }
+
+
+def lists(name: str) -> set[str]:
+    """The groups of `conf/<name>.yaml` from which several options may be chosen, or none."""
+    return {group for group, option in _defaults(name).items() if isinstance(option, list)}
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    """The groups with their defaults, in order."""
+    entries = yaml.safe_load((CONFIG_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["defaults"]
+    return {group: option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -113,14 +123,16 @@ def _config_folders(overrides: Sequence[Override]) -> list[Path]:
     return [CONFIG_FOLDER, *(Path(str(entry).removeprefix("file://")) for entry in entries)]
 
 
-def _check_choice(override: Override, options: Sequence[str]) -> None:
+def _check_choice(override: Override, options: Sequence[str], *, several: bool) -> None:
     group = override.key_or_group
     if override.is_add() or override.is_force_add() or override.is_delete():
         raise UserError(f"{override.input_line}: choose an option with {group}=<option>, without a sign in front")
-    option = override.value()
-    if option not in options:
-        hint = did_you_mean(nearest_option(str(option), options))
-        raise UserError(f"{override.input_line}: no such option; choose one of {', '.join(options)}{hint}")
+    value = override.value()
+    for option in value if several and isinstance(value, list) else [value]:
+        if option not in options:
+            hint = did_you_mean(nearest_option(str(option), options))
+            choose = "some of" if several else "one of"
+            raise UserError(f"{override.input_line}: no such option; choose {choose} {', '.join(options)}{hint}")
 
 
 def _check_key(override: Override, config: Mapping[str, Any], known: Collection[str]) -> None:

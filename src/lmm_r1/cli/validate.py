@@ -32,6 +32,9 @@ FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
 SPLITS = ("train", "validation", "test")
 TRACES = "lmm_r1.data.synthetic.TraceDataset"
+REWARD_SUM = "lmm_r1.rewards.compose.RewardSum"
+COMBINATIONS = ("additive", "gated")
+SHAPING = "lmm_r1.rewards.shaping."
 PROBLEMS = ("lmm_r1.data.synthetic.SyntheticDataset", "lmm_r1.data.local.LocalDataset")
 
 
@@ -144,8 +147,33 @@ def _check_problems(config: Config, group: str) -> None:
 
 
 def _check_reward(config: Config) -> None:
-    for name in lookup(config, "reward.weights") or ():
+    if config["reward"].get("_target_") != REWARD_SUM:
+        return
+    weights, terms = lookup(config, "reward.weights") or {}, lookup(config, "reward.terms") or {}
+    for name in weights:
         number(config, f"reward.weights.{name}", -inf)
+    for name in ("accuracy", *terms):
+        if name not in weights:
+            raise UserError(f"reward.weights.{name} is missing: give +reward.weights.{name}=<number>")
+    for name in weights:
+        if name not in ("accuracy", *terms):
+            raise UserError(f"reward.weights.{name}: there is no term reward.terms.{name}")
+    if "combination" in config["reward"]:
+        one_of(config, "reward.combination", COMBINATIONS)
+    if lookup(config, "reward.combination") == "gated" and "format" not in terms:
+        raise UserError("reward.combination=gated: needs the term format in reward.terms")
+    for name, term in terms.items():
+        if str(lookup(term, "_target_")).startswith(SHAPING):
+            _check_shaping(config, f"reward.terms.{name}", term)
+
+
+def _check_shaping(config: Config, key: str, term: Config) -> None:
+    """The arguments of the terms that come with the project."""
+    for argument in ("max_tokens", "ngram"):
+        if argument in term:
+            whole_number(config, f"{key}.{argument}", 1)
+    if "cache_share" in term:
+        number(config, f"{key}.cache_share", 0, 1, above=True)
 
 
 def _check_rollout(config: Config) -> None:

@@ -23,7 +23,7 @@ from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
 from lmm_r1.rollout.engine import RolloutEngine, sampling_seed
 from lmm_r1.rollout.store import RolloutStore
-from lmm_r1.types import Completion, Problem, Sampling, Score
+from lmm_r1.types import Group, Problem, Sampling, Score
 
 
 class Problems(Protocol):
@@ -37,7 +37,7 @@ class Problems(Protocol):
 class Scorer(Protocol):
     """What scores completions, e.g. `lmm_r1.rewards.compose.RewardSum`."""
 
-    def score(self, items: Sequence[tuple[Problem, Completion]]) -> list[Score]: ...
+    def score_groups(self, groups: Sequence[Group]) -> list[list[Score]]: ...
 
 
 def evaluate(
@@ -116,9 +116,8 @@ def score_benchmark(folder: Path, scorer: Scorer) -> Results:
     outcomes: list[Outcome] = []
     for shard in range(shards):
         groups = store.read_step(shard)
-        scores = iter(scorer.score([(group.problem, one) for group in groups for one in group.completions]))
-        for group in groups:
-            group.scores = [next(scores) for _ in group.completions]
+        for group, scores in zip(groups, scorer.score_groups(groups), strict=True):
+            group.scores = scores
         outcomes += outcomes_of(groups)
     _refuse_shared_ids(outcomes)
     _write_outcomes(outcomes, folder)

@@ -57,7 +57,21 @@ CURVES: tuple[tuple[str, tuple[Line, ...]], ...] = (
     ("Format", (Line("reward/format", "training"), Line("validation/format", "validation"))),
     (
         "Completion length (tokens)",
-        (Line("completion/length", "training"), Line("validation/length", "validation")),
+        (
+            Line("completion/length", "training"),
+            Line("validation/length", "validation"),
+            Line("completion/length_correct", "right"),
+            Line("completion/length_wrong", "wrong"),
+        ),
+    ),
+    (
+        "Answers missing, unreadable or out of time",
+        (
+            Line("verdict/no_answer", "none given"),
+            Line("verdict/unparsable", "unparsable"),
+            Line("verdict/timeout", "timeout"),
+            Line("verdict/killed", "killed"),
+        ),
     ),
     (
         "Truncated completions, groups without variance",
@@ -72,13 +86,19 @@ CURVES: tuple[tuple[str, tuple[Line, ...]], ...] = (
 )
 
 
+TERM = "reward/"
+ELSEWHERE = ("reward/mean", "reward/accuracy", "reward/format")
+"""Columns of the reward that have panels of their own."""
+
+
 def draw_panels(run: RunFolder) -> list[Panel]:
     """Every panel for which the run measured something, the most telling first."""
     panels = [
         _curve_panel(title, [(line.label, run.column(line.column)) for line in lines], smooth=True)
         for title, lines in CURVES
     ]
-    return [panel for panel in (*panels[:2], _validation_panel(run), *panels[2:], _phase_panel(run)) if panel]
+    first, rest = (*panels[:2], _validation_panel(run), _shaping_panel(run)), (*panels[2:], _phase_panel(run))
+    return [panel for panel in (*first, *rest) if panel]
 
 
 def _curve_panel(
@@ -110,6 +130,13 @@ def _validation_panel(run: RunFolder) -> Panel | None:
     fallback = iter(COLOURS)
     colours = [RENDERING_COLOURS.get(name) or next(fallback) for name in renderings]
     return _curve_panel("Validation accuracy by rendering", series, smooth=False, colours=colours)
+
+
+def _shaping_panel(run: RunFolder) -> Panel | None:
+    """The reward's terms besides accuracy and format, before their weights."""
+    names = [name for name in run.metrics if name.startswith(TERM) and name.count("/") == 1 and name not in ELSEWHERE]
+    series = [(name.removeprefix(TERM).replace("_", " "), run.column(name)) for name in names]
+    return _curve_panel("Other terms of the reward", series, smooth=True)
 
 
 def _phase_panel(run: RunFolder) -> Panel | None:

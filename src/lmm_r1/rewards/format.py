@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lmm_r1.rewards.answers.markup import boxed_contents
 
 if TYPE_CHECKING:
-    from lmm_r1.types import Completion, Problem
+    from lmm_r1.rewards.judged import Judged
 
 LONGEST_ANSWER = 512
 """Characters an answer may have; a longer one is an essay, or an attempt to hit by listing."""
@@ -70,9 +70,9 @@ def think_answer_format(text: str, truncated: bool) -> bool:
     return _says_something(form["think"]) and _says_something(answer)
 
 
-def format_reward(completion: Completion, problem: Problem) -> float:
+def format_reward(judged: Judged) -> float:
     """1.0 where the completion keeps the format, else 0.0."""
-    return float(think_answer_format(completion.text, completion.truncated))
+    return float(think_answer_format(judged.completion.text, judged.completion.truncated))
 
 
 def _says_something(block: str) -> bool:

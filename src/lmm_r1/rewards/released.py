@@ -17,14 +17,15 @@ from lmm_r1.rewards.pool import VerifierPool
 from lmm_r1.rewards.verify import Claim, Verdict, within_limits
 
 if TYPE_CHECKING:
+    from lmm_r1.rewards.judged import Judged
     from lmm_r1.types import Completion, Problem
 
 _FORMAT = re.compile(r"^<think>(?:(?!</think>).)*</think><answer>(?:(?!</answer>).)*</answer>\Z", re.DOTALL)
 
 
-def released_format(completion: Completion, problem: Problem) -> float:
+def released_format(judged: Judged) -> float:
     """1.0 where their expression matches and `<think>` and `<answer>` occur once each; not a space between the tags."""
-    text = completion.text.strip()
+    text = judged.completion.text.strip()
     return float(bool(_FORMAT.match(text)) and text.count("<think>") == 1 and text.count("<answer>") == 1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import lightning as L
 import torch
@@ -13,10 +13,10 @@ from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.collate import collate, rewards_of
-from lmm_r1.training.distributed import gather_objects
 from lmm_r1.training.module import GRPOModule
+from lmm_r1.training.rollout_metrics import rollout_metrics
 from lmm_r1.training.sampler import PolicySampler
-from lmm_r1.types import Group, Sampling
+from lmm_r1.types import Sampling
 
 
 class RolloutCallback(L.Callback):
@@ -53,27 +53,3 @@ class RolloutCallback(L.Callback):
         with self.sampler.phases("store"):
             self.store.write(batch.groups, step, rank)
         self.metrics = rollout_metrics(trainer, batch.groups, zero_variance(rewards))
-
-
-def rollout_metrics(trainer: L.Trainer, groups: Sequence[Group], silent: torch.Tensor) -> dict[str, float]:
-    """Means over the completions of all processes; `silent` `[P]` marks the groups without variance."""
-    rows = [
-        {
-            "reward/mean": score.reward,
-            "accuracy": float(score.correct),
-            "completion/length": len(completion.token_ids),
-            "completion/truncated": float(completion.truncated),
-            **{f"reward/{name}": value for name, value in score.breakdown.items()},
-        }
-        for group in groups
-        for completion, score in zip(group.completions, group.scores, strict=True)
-    ]
-    prompt_tokens = sum(len(group.prompt_ids) for group in groups)
-    parts = gather_objects(trainer, (rows, silent.tolist(), prompt_tokens))
-    rows = [row for part, _, _ in parts for row in part]
-    flags = [flag for _, part, _ in parts for flag in part]
-    metrics = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-    metrics["groups/zero_variance"] = sum(flags) / len(flags)
-    metrics["completion/tokens"] = sum(row["completion/length"] for row in rows)
-    metrics["prompt/tokens"] = sum(tokens for _, _, tokens in parts)
-    return metrics

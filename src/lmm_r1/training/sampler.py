@@ -35,10 +35,8 @@ class PolicySampler:
         with self.phases("rollout"):
             groups = self._engine.generate(problems, sampling, seeds)
         with self.phases("reward"):
-            pairs = [(group.problem, completion) for group in groups for completion in group.completions]
-            scores = iter(self.reward.score(pairs))
-            for group in groups:
-                group.scores = [next(scores) for _ in group.completions]
+            for group, scores in zip(groups, self.reward.score_groups(groups), strict=True):
+                group.scores = scores
         return groups
 
     def close(self) -> None:
