@@ -28,8 +28,7 @@ def write_page(report: Report) -> Path:
     environment.filters |= {"share": _share, "number": _number, "short": _short}
     page = environment.get_template("probes.html.j2").render(report=report, parts=list(report.lengths))
     path = Path(report.folder) / "probes.html"
-    # A sampled text may hold half a character pair, which UTF-8 cannot say.
-    path.write_text(page, encoding="utf-8", errors="replace")
+    path.write_text(page, encoding="utf-8")
     return path
 
 

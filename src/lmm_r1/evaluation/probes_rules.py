@@ -107,9 +107,10 @@ def _hedges(one: Answered) -> bool | None:
     if answer is None:
         return tags > 1
     gold = one.problem.answer
-    if len(set(boxed_contents(answer))) > 1 or (_OR.search(answer) and not _OR.search(gold)):
+    if _OR.search(answer) and not _OR.search(gold):
         return True
-    return _values(answer) > max(1, _values(gold))
+    boxes = set(boxed_contents(answer))
+    return len(boxes) > 1 if boxes else _values(answer) > max(1, _values(gold))
 
 
 def _values(answer: str) -> int:
