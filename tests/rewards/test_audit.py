@@ -128,3 +128,23 @@ def test_golds_of_math_500(shared_data: Path) -> None:
     lines = (shared_data / "text/math/math500.jsonl").read_text(encoding="utf-8").splitlines()
     audit = verify_golds(problems(*(json.loads(line)["answer"] for line in lines)))
     assert len(audit.usable) >= 498
+
+
+@pytest.mark.parametrize(
+    ("file", "gold", "choices", "usable"),
+    [
+        ("text/aime/train_1983_2023.jsonl", "answer", None, 975),
+        ("text/amc/amc23.jsonl", "answer", None, 40),
+        ("image/puzzlevqa/subset.jsonl", "answer", "options", 500),
+        ("image/geometry3k_mini/intergps_examples.jsonl", "answer", "choices", 10),
+        ("image/mathvista/testmini_geometry3k.jsonl", "answer", "choices", 19),
+    ],
+)
+@pytest.mark.slow
+def test_golds_of_published_sets(shared_data: Path, file: str, gold: str, choices: str | None, usable: int) -> None:
+    lines = (shared_data / file).read_text(encoding="utf-8").split("\n")
+    rows = [json.loads(line) for line in lines if line]
+    golds = [
+        Problem("p", "?", str(row[gold]), choices=tuple(map(str, row[choices] if choices else ()))) for row in rows
+    ]
+    assert len(verify_golds(golds).usable) >= usable

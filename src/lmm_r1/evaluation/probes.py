@@ -2,9 +2,9 @@
 
     python -m lmm_r1.evaluation.probes outputs/fre/latest
 
-prints the share of completions that each probe finds, over all steps and over the first, middle and last third of them,
-with 95 % intervals that take the completions of a problem as one cluster, and writes `probes.json` and `probes.html`
-into the folder. Completions are judged anew, by the project's rule and by LMM-R1's released one, whatever the run was
+prints the share of completions that each probe finds, over all steps and over the first, middle and last third of them
+(bold where it rises), and writes `probes.json` and `probes.html` with examples into the folder. The 95 % intervals take
+the completions of a problem as one cluster. Completions are judged anew, by the project's rule and by LMM-R1's released one, whatever the run was
 paid by. Whether a policy looks at its pictures is another question: `python eval.py … images=blank` asks it.
 """
 
@@ -234,24 +234,24 @@ def _paid(part: Sequence[Answered]) -> dict[str, Interval]:
 
 
 def probes_table(report: Report) -> Table:
-    """The shares for the terminal, in percent."""
+    """The shares for the terminal, in percent; the intervals of the thirds are on the page."""
     title = f"{report.completions} completions of {len(report.steps)} of {report.steps_stored} steps; shares in %"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("probe")
-    table.add_column("of")
+    table.add_column("probe", no_wrap=True)
     for part in report.lengths:
-        table.add_column(part, justify="right", no_wrap=True)
+        table.add_column(part.removesuffix(" third"), justify="right", no_wrap=True)
     for found in report.probes:
-        cells = [_shown(found.rates.get(part)) for part in report.lengths]
-        table.add_row(found.name, found.of, *cells, style="bold" if found.rises else None)
+        cells = [_shown(found.rates.get(part), part) for part in report.lengths]
+        table.add_row(found.name, *cells, style="bold" if found.rises else None)
     return table
 
 
-def _shown(rate: Rate | None) -> str:
+def _shown(rate: Rate | None, part: str) -> str:
     if rate is None:
         return ""
     share = rate.share
-    return f"{100 * share.mean:.1f} ({100 * share.low:.1f}–{100 * share.high:.1f})"
+    bounds = f" ({100 * share.low:.1f}–{100 * share.high:.1f})" if part == ALL else ""
+    return f"{100 * share.mean:.1f}{bounds}"
 
 
 def main() -> None:
