@@ -4,8 +4,9 @@
 
 prints the share of completions that each probe finds, over all steps and over the first, middle and last third of them
 (bold where it rises), and writes `probes.json` and `probes.html` with examples into the folder. The 95 % intervals take
-the completions of a problem as one cluster. Completions are judged anew, by the project's rule and by LMM-R1's released one, whatever the run was
-paid by. Whether a policy looks at its pictures is another question: `python eval.py … images=blank` asks it.
+the completions of a problem as one cluster. Completions are judged anew, by the project's rule and by LMM-R1's released
+one, whatever the run was paid by. Whether a policy looks at its pictures is another question, which
+`python eval.py … images=blank` asks.
 """
 
 from __future__ import annotations
