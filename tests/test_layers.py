@@ -23,10 +23,10 @@ MAY_IMPORT = {
     "data": {"errors", "types"},
     "models": {"errors", "types"},
     "rollout": {"errors", "types", "models"},
-    "evaluation": {"errors", "types", "rollout"},
+    "evaluation": {"errors", "types", "rewards", "rollout"},
     "reporting": {"errors", "types", "rollout"},
     "training": {"errors", "types", "algorithms", "rewards", "data", "models", "rollout", "evaluation", "reporting"},
-    "cli": {"errors", "types", "training", "evaluation"},
+    "cli": {"errors", "types", "rewards", "data", "training", "evaluation"},
 }
 """The rooms that each room may import besides itself."""
 

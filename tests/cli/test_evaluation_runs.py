@@ -13,6 +13,7 @@ import yaml
 from lmm_r1.cli.run_folder import read_config
 from lmm_r1.data.synthetic import TraceDataset
 from lmm_r1.models.tiny import build_tiny
+from lmm_r1.rollout.store import RolloutStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -56,3 +57,25 @@ def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_
     assert stored["reward"]["weights"]["format"] == 0.0
     assert {**stored, "reward": config["reward"]} == config
     assert len(list(folder.parent.iterdir())) == 2
+
+
+def test_pictures_can_be_taken_away_and_the_two_compared(model, repository, tmp_path):
+    def run(*command: str) -> str:
+        ended = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        return ended.stdout
+
+    stores = {}
+    for images in ("as_given", "blank"):
+        run(str(repository / "eval.py"), f"model.path={model}", *SMALL, f"images={images}", f"output_root={images}")
+        folder = tmp_path / images / "eval" / "latest"
+        store = RolloutStore(folder / "completions")
+        stores[images] = [group for step in store.steps() for group in store.read_step(step)]
+        assert read_config(folder)["images"] == images
+    for before, after in zip(*stores.values(), strict=True):
+        assert [image.size for image in before.problem.images] == [image.size for image in after.problem.images]
+        assert all(len(image.getcolors()) == 1 for image in after.problem.images)
+        if not before.problem.images:
+            assert before == after
+    folders = [str(tmp_path / images / "eval" / "latest") for images in stores]
+    assert "vision_only" in run("-m", "lmm_r1.evaluation.compare", *folders)

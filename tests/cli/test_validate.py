@@ -152,7 +152,8 @@ def test_rows_are_not_both_learnt_and_held_out():
 
 
 @pytest.mark.parametrize(
-    "overrides", [["samples=2"], ["samples=0"], ["temperature=-1"], ["batch_size=0"], ["resume=a", "rescore=b"]]
+    "overrides",
+    [["samples=2"], ["samples=0"], ["temperature=-1"], ["batch_size=0"], ["images=none"], ["resume=a", "rescore=b"]],
 )
 def test_an_impossible_evaluation_is_named(overrides):
     assert overrides[0].partition("=")[0] in evaluation_message(*overrides)

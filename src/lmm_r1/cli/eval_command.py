@@ -38,6 +38,7 @@ class EvalCommand:
 
   python eval.py model.path=outputs/fre/latest/export benchmark=synthetic
   python eval.py model.path=outputs/fre/latest/export samples=8 temperature=1.0
+  python eval.py model.path=outputs/mgt/latest/export images=blank   does it look at the pictures?
   python eval.py resume=latest                  generate what is missing after an interruption
   python eval.py rescore=latest reward=lmm_r1   score the stored completions again, without a model"""
 
@@ -103,7 +104,7 @@ def _generate_and_score(config: Config, folder: Path) -> Any:
     from lmm_r1.types import Sampling
 
     rollout = instantiate(config["rollout"], _convert_="all")
-    problems = instantiate(config["benchmark"]["problems"], _convert_="all")
+    problems = _with_images(instantiate(config["benchmark"]["problems"], _convert_="all"), config)
     reward = instantiate(config["reward"], _convert_="all")
     engine = rollout.engine(model_path=config["model"]["path"])
     try:
@@ -119,8 +120,18 @@ def _generate_and_score(config: Config, folder: Path) -> Any:
                 "model": config["model"]["path"],
                 "system_prompt": config["model"]["system_prompt"] or "",
                 "benchmark": json.dumps(config["benchmark"]["problems"]),
+                "images": config["images"],
             },
         )
     finally:
         engine.close()
         reward.close()
+
+
+def _with_images(problems: Any, config: Config) -> Any:
+    """The problems with their pictures as given, or replaced."""
+    if config["images"] == "as_given":
+        return problems
+    from lmm_r1.data.replaced_images import REPLACEMENTS, ReplacedImages
+
+    return ReplacedImages(problems, REPLACEMENTS[config["images"]], config["seed"])

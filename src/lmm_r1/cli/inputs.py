@@ -36,6 +36,11 @@ def check_evaluation_inputs(config: Config) -> None:
         _check_model(config)
 
 
+def check_dataset_files(config: Config) -> None:
+    """Raises `UserError` for a missing file of the data set."""
+    _check_files(config, "dataset")
+
+
 def _check_model(config: Config) -> None:
     path = config["model"]["path"]
     folder = Path(path).expanduser()

@@ -30,6 +30,7 @@ STRATEGIES = ("auto", "ddp")
 SCHEDULES = ("constant", "cosine")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
+IMAGES = ("as_given", "blank", "noise")
 SPLITS = ("train", "validation", "test")
 TRACES = "lmm_r1.data.synthetic.TraceDataset"
 REWARD_SUM = "lmm_r1.rewards.compose.RewardSum"
@@ -61,6 +62,7 @@ def validate_evaluation(config: Config) -> None:
     """Raises `UserError` for the first setting of an evaluation that cannot work."""
     whole_number(config, "seed", 0)
     whole_number(config, "batch_size", 1)
+    one_of(config, "images", IMAGES)
     text(config, "output_root")
     if config["resume"] is not None and config["rescore"] is not None:
         raise UserError("resume and rescore exclude each other: finish the generation first, then score it again")

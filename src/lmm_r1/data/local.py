@@ -188,8 +188,10 @@ class LocalDataset:
 
 
 def _text(row: Row, name: str) -> str:
-    """A field as text; numbers and truth values are written out. A table's NaN is a null."""
+    """A field as text; numbers and truth values are written out; a list of one is its entry, a table's NaN a null."""
     value = field(row, name)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if value is None or value != value:
         raise BadRowError(f"{name} is null" if name in row else f"no field {name}")
     if not isinstance(value, str | int | float):

@@ -165,7 +165,7 @@ def _fit(parts: Parts, training: Training) -> None:
         run.folder / "checkpoints", interrupts, every=settings.checkpoint_every, keep=settings.keep_checkpoints
     )
     trainer = _lightning_trainer(parts, [interrupts, *training.callbacks, recorder, saver])
-    data = with_verifiable_golds(parts.train_data)
+    data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
     schedule = PromptSchedule(
         size=len(data),
         prompts_per_step=training.batch_size,

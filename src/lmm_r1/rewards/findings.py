@@ -1,0 +1,85 @@
+"""What an audit of golds found, row by row, as a file that people read and mend their data by."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lmm_r1.rewards.audit import GoldAudit, HasGold
+
+CURES = {
+    "no_answer": "give the row an answer",
+    "unparsable": "write the gold as one number, word or LaTeX expression",
+    "wrong": "the verifier does not find it equal to itself; write it another way",
+    "timeout": "too costly to verify; write it in a simpler form",
+    "killed": "too costly to verify; write it in a simpler form",
+}
+"""What to do about a dropped gold, by reason."""
+
+
+class HasReason(Protocol):
+    """A row that could not be read, such as `lmm_r1.data.local.BadRow`."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+class GoldFile(Protocol):
+    """A file of problems, such as `lmm_r1.data.local.LocalDataset`."""
+
+    @property
+    def answer_type(self) -> str: ...
+
+    @property
+    def bad_rows(self) -> Sequence[HasReason]: ...
+
+    def golds(self) -> Sequence[HasGold]: ...
+
+    def line(self, index: int, /) -> int: ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row that is not used as it stands. Made by `findings`; one line of `audit.jsonl`."""
+
+    row: int
+    """Its line in the file, from 1; in a parquet file its number."""
+    gold: str | None
+    """None where the row could not be read that far."""
+    type: str
+    """The declared answer type."""
+    outcome: str
+    """`"retyped"`, `"dropped"`, or `"left_out"`: the row could not be read."""
+    reason: str
+    suggestion: str
+
+
+def findings(data: GoldFile, audit: GoldAudit) -> list[Finding]:
+    """Every row that is not used as it stands, in the order of the file."""
+    golds = data.golds()
+    found = [Finding(bad.line, None, data.answer_type, "left_out", bad.reason, "repair it") for bad in data.bad_rows]
+    for index, retyping in audit.retyped.items():
+        suggestion = f"judged as {retyping.answer_type}"
+        found.append(_finding(data, index, golds[index].answer, "retyped", retyping.reason, suggestion))
+    for index, reason in audit.dropped.items():
+        found.append(_finding(data, index, golds[index].answer, "dropped", reason, CURES[reason]))
+    return sorted(found, key=lambda finding: finding.row)
+
+
+def write_findings(path: Path, found: Sequence[Finding]) -> None:
+    """One JSON object a line, whole or not at all; an empty file says that every row is used as it stands."""
+    temporary = path.with_name(f"{path.name}.writing")
+    lines = [json.dumps(asdict(finding), ensure_ascii=False) for finding in found]
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _finding(data: GoldFile, index: int, gold: str, outcome: str, reason: str, suggestion: str) -> Finding:
+    return Finding(data.line(index), gold, data.answer_type, outcome, reason, suggestion)
