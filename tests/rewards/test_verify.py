@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.errors import UserError
 from lmm_r1.rewards import verify
 from lmm_r1.rewards.verify import Claim, quick_verdict
@@ -163,6 +164,31 @@ def test_choice(gold: str, answer: str, correct: bool) -> None:
     assert verify(gold, answer, "choice", choices=OPTIONS).correct is correct
 
 
+@pytest.mark.parametrize(
+    ("answer", "correct"),
+    [("The answer is B", True), (r"So the answer is $\boxed{B}$.", True), ("Option B", False), ("Answer: (B)", True)]
+    + [(r"\boxed{A} or \boxed{B}", False), (r"\boxed{B}, \boxed{B}", True), ("B or C", False), ("B\u200b", True)]
+    + [("not B", False), ("B and dark blue", False), ("dark blue or red", False), ("all of them", False)],
+)
+def test_choice_in_a_sentence(answer: str, correct: bool) -> None:
+    assert verify("B", answer, "choice", choices=OPTIONS).correct is correct
+
+
+def test_choice_between_options_that_differ_in_case_alone() -> None:
+    genotypes = ("bb", "Bb", "BB")
+    assert verify("B", "Bb", "choice", choices=genotypes).correct
+    assert not verify("B", "BB", "choice", choices=genotypes).correct
+    assert not verify("B", "C", "choice", choices=genotypes).correct
+
+
+def test_options_that_are_written_the_same_are_the_same() -> None:
+    choices = ("9", "12", "18", "18")
+    assert verify("18", "C", "choice", choices=choices).correct
+    assert verify("18", "D", "choice", choices=choices).correct
+    assert not verify("18", "B", "choice", choices=choices).correct
+    assert not verify("A", "B", "choice", choices=("", "")).correct  # options that stand in the picture
+
+
 def test_choice_without_listed_options_compares_letters() -> None:
     assert verify(r"$\boxed{A}$", "(a)", "choice").correct
     assert not verify("A", "B", "choice").correct
@@ -178,6 +204,13 @@ def test_choice_without_listed_options_compares_letters() -> None:
         ("no", "I do not know", False),
         ("no", "cannot say", False),
         ("yes", "yes and no", False),
+        ("yes", "Yes, it is.", True),
+        ("no", "No, it is not.", True),
+        ("no", r"$\boxed{\text{No}}$", True),
+        ("yes", "Yes, but no", False),
+        ("yes", "Yes, or maybe", False),
+        ("no", "No idea", False),
+        ("yes", "yesterday", False),
         ("yes", "", False),
         ("maybe", "maybe", False),
     ],
@@ -233,6 +266,36 @@ def test_algebra_works_off_the_main_thread() -> None:
 def test_integers_need_no_algebra() -> None:
     for answer in ("7", "-3", "1,000", "3 4", "hello", "=", "", "5."):
         assert quick_verdict(Claim("5", answer, "math")) is not None
+
+
+@pytest.mark.parametrize("model", ["bard", "gpt4_2shot_solution"])
+def test_agrees_with_the_labels_of_mathvista(shared_data: Path, model: str) -> None:
+    """1000 answers a model, the answer being what GPT-4 extracted from the response.
+
+    All numbers agree. In multiple choice the published score counts the option whose letters are nearest, whatever was
+    said, so that "N/A" and "Cannot be determined" picked an option, often the right one. Those are the labels that are
+    right and the verdicts that are not, besides 34 for `34m`; the one the other way round is an answer `(b)` among
+    options called (c), (d), (a), (b), (e).
+    """
+    right_by_label, right_by_verdict = [], []
+    for line in (shared_data / f"responses/mathvista/output_{model}.jsonl").open(encoding="utf-8"):
+        row = json.loads(line)
+        answer_type = {"text": "choice", "list": "text"}.get(row["answer_type"], "number")
+        rules = AnswerRules(absolute_tolerance=0.5 * 10 ** -int(row["precision"]) if row["precision"] else 0.0)
+        answer, choices = str(row["extraction"]), tuple(row["choices"] or ())
+        verdict = verify(row["answer"], answer, answer_type, choices=choices, rules=rules)
+        if verdict.correct and not row["true_false"]:
+            right_by_verdict.append((row["pid"], answer))
+        elif row["true_false"] and not verdict.correct:
+            assert answer_type == "choice"
+            assert verdict.reason == "unparsable"
+            right_by_label.append((row["pid"], answer))
+    named_an_option = [pid for pid, answer in right_by_label if pid in ("675",)]
+    if model == "bard":
+        assert (len(right_by_label), right_by_verdict) == (9, [("849", "(b)")])
+    else:
+        assert (len(right_by_label), right_by_verdict) == (122, [])
+        assert named_an_option == ["675"]
 
 
 def test_agrees_with_the_labels_of_gsm8k(shared_data: Path) -> None:

@@ -51,7 +51,7 @@ class RewardSum:
         self.accuracy.close()
 
     def _score(self, problem: Problem, completion: Completion, verdict: Verdict) -> Score:
-        breakdown = {"accuracy": float(verdict.correct)}
+        breakdown = {"accuracy": verdict.score}
         breakdown |= {name: float(term(completion, problem)) for name, term in self.terms.items()}
         reward = sum(self.weights[name] * value for name, value in breakdown.items())
         return Score(reward, breakdown, verdict.correct, verdict.reason)
