@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -166,9 +167,12 @@ def test_choice(gold: str, answer: str, correct: bool) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "correct"),
-    [("The answer is B", True), (r"So the answer is $\boxed{B}$.", True), ("Option B", False), ("Answer: (B)", True)]
-    + [(r"\boxed{A} or \boxed{B}", False), (r"\boxed{B}, \boxed{B}", True), ("B or C", False), ("B\u200b", True)]
-    + [("not B", False), ("B and dark blue", False), ("dark blue or red", False), ("all of them", False)],
+    [
+        *((answer, True) for answer in ("The answer is B", r"So the answer is $\boxed{B}$.", "Option B")),
+        *((answer, True) for answer in (r"\boxed{B}, \boxed{B}", "the correct option is (b)", "Answer: (B)")),
+        *((answer, False) for answer in (r"\boxed{A} or \boxed{B}", "B or C", "not B", "B and dark blue")),
+        *((answer, False) for answer in ("dark blue or red", "all of them", "Option B or C", "A, so B")),
+    ],
 )
 def test_choice_in_a_sentence(answer: str, correct: bool) -> None:
     assert verify("B", answer, "choice", choices=OPTIONS).correct is correct
@@ -268,16 +272,22 @@ def test_integers_need_no_algebra() -> None:
         assert quick_verdict(Claim("5", answer, "math")) is not None
 
 
-@pytest.mark.parametrize("model", ["bard", "gpt4_2shot_solution"])
-def test_agrees_with_the_labels_of_mathvista(shared_data: Path, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("bard", (6, [("5", "92.5"), ("228", "115"), ("776", "8")], [("849", "(b)")])),
+        ("gpt4_2shot_solution", (120, [("412", "C"), ("675", "34")], [])),
+    ],
+)
+def test_agrees_with_the_labels_of_mathvista(shared_data: Path, model: str, expected: tuple) -> None:
     """1000 answers a model, the answer being what GPT-4 extracted from the response.
 
     All numbers agree. In multiple choice the published score counts the option whose letters are nearest, whatever was
-    said, so that "N/A" and "Cannot be determined" picked an option, often the right one. Those are the labels that are
-    right and the verdicts that are not, besides 34 for `34m`; the one the other way round is an answer `(b)` among
-    options called (c), (d), (a), (b), (e).
+    said: "N/A" and "Cannot be determined" picked an option, often the right one, and so did the numbers and letters
+    listed here that are no option. Only 34 for `34m` is a loss of ours. `(b)` is an answer among options called (c),
+    (d), (a), (b), (e).
     """
-    right_by_label, right_by_verdict = [], []
+    non_answers, right_by_verdict, right_by_label = 0, [], []
     for line in (shared_data / f"responses/mathvista/output_{model}.jsonl").open(encoding="utf-8"):
         row = json.loads(line)
         answer_type = {"text": "choice", "list": "text"}.get(row["answer_type"], "number")
@@ -289,13 +299,11 @@ def test_agrees_with_the_labels_of_mathvista(shared_data: Path, model: str) -> N
         elif row["true_false"] and not verdict.correct:
             assert answer_type == "choice"
             assert verdict.reason == "unparsable"
-            right_by_label.append((row["pid"], answer))
-    named_an_option = [pid for pid, answer in right_by_label if pid in ("675",)]
-    if model == "bard":
-        assert (len(right_by_label), right_by_verdict) == (9, [("849", "(b)")])
-    else:
-        assert (len(right_by_label), right_by_verdict) == (122, [])
-        assert named_an_option == ["675"]
+            if re.search(r"N/A|None|annot|[Ii]nsufficient|not sufficient|provide|Sorry", answer):
+                non_answers += 1
+            else:
+                right_by_label.append((row["pid"], answer))
+    assert (non_answers, right_by_label, right_by_verdict) == expected
 
 
 def test_agrees_with_the_labels_of_gsm8k(shared_data: Path) -> None:

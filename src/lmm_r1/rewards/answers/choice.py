@@ -9,13 +9,13 @@ from lmm_r1.rewards.answers.markup import plain_words
 from lmm_r1.rewards.answers.words import normal_text
 from lmm_r1.rewards.claim import Claim
 
-_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:)]?")
+_LETTER = re.compile(r"(?:(?:option|choice)\s+)?[(\[]?([A-Za-z])[)\]]?[.:)]?", re.IGNORECASE)
 _LETTER_AND_TEXT = re.compile(r"[(\[]?([A-Za-z])(?:[)\]][.:]?|[.:])\s*(.+)", re.DOTALL)
 _WITHOUT_CHOICES = 10
 
 
 def judge_choice(claim: Claim) -> str:
-    r"""Whether the answer picks the gold option: `B`, `(B)`, `B.`, `\text{B}`, `B. its text`, or its text alone.
+    r"""Whether the answer picks the gold option: `B`, `(B)`, `B.`, `\text{B}`, `Option B`, `B. its text`, or its text.
 
     Letters are limited to the item's options, or to A–J where it lists none. An option's own text wins over a letter
     of the same spelling. A letter with another option's text, two letters, or a sentence pick nothing.
