@@ -30,6 +30,16 @@ def test_every_answer_type_has_one_verifier() -> None:
     assert set(VERIFIERS) == set(ANSWER_TYPES)
 
 
+@pytest.mark.parametrize("answer_type", [name for name, verifier in VERIFIERS.items() if verifier.quick])
+@pytest.mark.timeout(30)
+def test_no_answer_keeps_a_quick_verifier_busy(answer_type: str) -> None:
+    """These are judged in the trainer's own process: their searches must not be quadratic, let alone cubic."""
+    patterns = ("a{}b", "5{}x", "A.{}x", "5 square{}", "{}")
+    answers = [pattern.format(piece * (1000 // len(piece))) for pattern in patterns for piece in (" ", "1", "(", " ^")]
+    for answer in [*answers, "x " * 100_000]:
+        assert not verify("yes", answer, answer_type, choices=("yes", "no")).correct
+
+
 def test_a_claim_is_hashable_and_travels() -> None:
     claim = Claim("5", "5", "number", ("a",), AnswerRules(relative_tolerance=0.1))
     assert pickle.loads(pickle.dumps(claim)) == claim

@@ -31,6 +31,10 @@ PROCESSOR_SECONDS = 3.0
 """What one verification may use; the slowest real ones take 0.3 s."""
 
 
+LONGEST_ANSWER = 1024
+"""Characters; a longer answer is no answer of any type. It bounds what searching it can cost."""
+
+
 class Verifier(NamedTuple):
     """How answers of one type are judged."""
 
@@ -178,6 +182,8 @@ def _reason(verifier: Verifier, claim: Claim) -> str:
     r"""The judge's reason. All but mathematics, which reads sentences itself, are given the answer out of its box."""
     if claim.answer_type == "math":
         return verifier.judge(claim)
+    if len(claim.answer) > LONGEST_ANSWER:
+        return "unparsable"
     answer = stated_answer(claim.answer)
     if answer is None:
         return "wrong"
@@ -194,5 +200,5 @@ def _quick_mathematics(claim: Claim) -> str | None:
 def _graded(verifier: Verifier, claim: Claim, verdict: Verdict) -> Verdict:
     if verifier.grade is None:
         return verdict
-    answer = stated_answer(claim.answer)
+    answer = stated_answer(claim.answer) if len(claim.answer) <= LONGEST_ANSWER else None
     return replace(verdict, grade=verifier.grade(claim._replace(answer=answer)) if answer else 0.0)

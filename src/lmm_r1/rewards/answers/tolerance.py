@@ -14,6 +14,7 @@ from lmm_r1.rewards.answers.mathematics import judge_mathematics
 from lmm_r1.rewards.claim import Claim
 
 _FLOAT_ERROR = 1e-12
+_LONGEST = 256
 _UNITS = (
     "mm|cm|dm|m|km|in|ft|yd|mi|inch|inches|foot|feet|miles|meters?|metres?|centimeters?|centimetres?|kilometers?|"
     "kilometres?|mg|g|kg|grams?|kilograms?|ml|l|liters?|litres?|s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|"
@@ -50,7 +51,10 @@ class Quantity(NamedTuple):
 
 def quantity(text: str) -> Quantity | None:
     """The one number that a text is, perhaps with a unit of the usual ones, after `x =`; None for anything else."""
-    text = _CURRENCY.sub(r"\1", bare(_ASSIGNMENT.sub("", bare(text))))
+    text = " ".join(bare(text).split())  # runs of spaces would make the searches below quadratic
+    if len(text) > _LONGEST:
+        return None
+    text = _CURRENCY.sub(r"\1", bare(_ASSIGNMENT.sub("", text)))
     percent = _PERCENT.search(text)
     text = _DEGREES.sub("", _PERCENT.sub("", text))
     unit = _UNIT.search(text)
