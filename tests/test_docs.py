@@ -7,9 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from lmm_r1.answer_rules import ANSWER_TYPES, AnswerRules
+from lmm_r1.rewards import verify
 
 BLOCK = re.compile(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", re.DOTALL)
 
@@ -27,7 +31,7 @@ def extract(document: Path, folder: Path) -> list[str]:
 @pytest.mark.slow
 def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
     names = extract(repository / "docs" / "extending.md", tmp_path)
-    assert len(names) == 7
+    assert len(names) == 8
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{repository / 'src'}", "OMP_NUM_THREADS": "1"}
     shared = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "rollout=transformers"]
     small = ["rollout.max_new_tokens=8", f"output_root={tmp_path / 'outputs'}"]
@@ -48,6 +52,24 @@ def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
     )
     export = f"model.path={tmp_path / 'outputs' / 'fre' / 'latest' / 'export'}"
     run("eval.py", "benchmark=squares", export, *shared, *small)
+
+
+def test_the_answer_type_of_the_extension_guide_judges(repository, tmp_path, monkeypatch):
+    extract(repository / "docs" / "extending.md", tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    verdicts = {answer: verify("14", answer, "my_answers.judge_roman") for answer in ("XIV", "xiv", "XVI", "14")}
+    assert {answer: verdict.reason for answer, verdict in verdicts.items()} == {
+        "XIV": "ok",
+        "xiv": "ok",
+        "XVI": "wrong",
+        "14": "unparsable",
+    }
+
+
+def test_every_answer_type_and_rule_is_described(repository):
+    text = (repository / "docs" / "problems.md").read_text()
+    for name in [*ANSWER_TYPES, *(field.name for field in fields(AnswerRules))]:
+        assert f"`{name}`" in text, name
 
 
 def test_every_command_of_the_readme_names_things_that_exist(repository):

@@ -17,16 +17,17 @@ ENTRY_POINTS = [REPOSITORY / "train.py", REPOSITORY / "eval.py"]
 
 MAY_IMPORT = {
     "errors": set(),
-    "types": set(),
-    "rewards": {"errors", "types"},
+    "answer_rules": {"errors"},
+    "types": {"answer_rules"},
+    "rewards": {"errors", "types", "answer_rules"},
     "algorithms": {"errors", "types"},
-    "data": {"errors", "types"},
+    "data": {"errors", "types", "answer_rules"},
     "models": {"errors", "types"},
-    "rollout": {"errors", "types", "models"},
-    "evaluation": {"errors", "types", "rewards", "rollout"},
+    "rollout": {"errors", "types", "answer_rules", "models"},
+    "evaluation": {"errors", "types", "answer_rules", "rewards", "rollout"},
     "reporting": {"errors", "types", "rollout"},
     "training": {"errors", "types", "algorithms", "rewards", "data", "models", "rollout", "evaluation", "reporting"},
-    "cli": {"errors", "types", "rewards", "data", "training", "evaluation"},
+    "cli": {"errors", "types", "answer_rules", "rewards", "data", "training", "evaluation"},
 }
 """The rooms that each room may import besides itself."""
 

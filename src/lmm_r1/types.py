@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lmm_r1.answer_rules import ANSWER_TYPES as ANSWER_TYPES
+from lmm_r1.answer_rules import EXACT, AnswerRules
+
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
 IMAGE_MARKER = "<image>"
 """Stands for one image inside `Problem.question`, in reading order."""
-
-ANSWER_TYPES = ("math", "number", "choice", "yes_no", "text")
-"""What kind of answer a problem wants; the verifier follows from it."""
 
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
 """How a problem is shown, from all in the text to all in the figure (MathVerse, arXiv 2403.14624, section 2)."""
@@ -41,7 +41,7 @@ class Problem:
     answer: str
     """The gold answer, as the source writes it."""
     answer_type: str = "math"
-    """One of `ANSWER_TYPES`."""
+    """One of `ANSWER_TYPES`, or the dotted name of a judge of one's own."""
     images: tuple[Image, ...] = ()
     """Decoded RGB pictures. A data set decodes or draws them when the problem is asked for, not before."""
     choices: tuple[str, ...] = ()
@@ -52,6 +52,8 @@ class Problem:
     """The kind of problem within its source, e.g. `"chain"`."""
     rendering: str = "text_only"
     """One of `RENDERINGS`, or `"image"` where the source does not say."""
+    rules: AnswerRules = EXACT
+    """How near an answer must come to the gold."""
 
 
 @dataclass(frozen=True)

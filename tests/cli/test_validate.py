@@ -152,6 +152,30 @@ def test_rows_are_not_both_learnt_and_held_out():
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("answer_type", "maths"),
+        ("answer_type", "actions"),
+        ("relative_tolerance", -0.1),
+        ("absolute_tolerance", "wide"),
+        ("percent", "both"),
+        ("iou_threshold", 0),
+    ],
+)
+def test_rules_of_a_file_without_sense_are_named(key, value):
+    local = plain(compose_config("train", ["dataset=local", "dataset.path=problems.jsonl"]))
+    local["dataset"][key] = value
+    with pytest.raises(UserError, match=key if value != "actions" else r"dataset\.simulator"):
+        validate_training(local)
+
+
+def test_a_judge_of_ones_own_is_no_slip():
+    local = plain(compose_config("train", ["dataset=local", "dataset.path=problems.jsonl"]))
+    local["dataset"]["answer_type"] = "my_answers.judge_roman"
+    validate_training(local)
+
+
+@pytest.mark.parametrize(
     "overrides",
     [["samples=2"], ["samples=0"], ["temperature=-1"], ["batch_size=0"], ["images=none"], ["resume=a", "rescore=b"]],
 )

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.data.local import LocalDataset
 from lmm_r1.errors import UserError
 from lmm_r1.types import IMAGE_MARKER
@@ -219,6 +220,12 @@ def test_an_unknown_answer_type_or_image_field_is_refused(tmp_path):
         LocalDataset(path, answer_type="maths")
     with pytest.raises(UserError, match=r"dataset\.image_field=picture: no row has it"):
         LocalDataset(path, image_field="picture")
+
+
+def test_the_rules_of_the_file_reach_its_problems_and_golds(tmp_path):
+    rules = AnswerRules(relative_tolerance=0.01, percent="number")
+    problems = LocalDataset(write(tmp_path, [{"question": "?", "answer": "5"}]), answer_type="number", rules=rules)
+    assert problems[0].rules == problems.golds()[0].rules == rules
 
 
 def test_choices_families_ids_and_inner_fields_are_taken_from_the_row(tmp_path):

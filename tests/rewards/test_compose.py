@@ -42,7 +42,7 @@ def released(repository: Path) -> Iterator[RewardSum]:
         ("<think>2 and 3</think>\n<answer>6</answer>", 0.5, "wrong"),
         ("<answer>5</answer>", 1.0, "ok"),
         ("five", 0.0, "no_answer"),
-        (r"<think>\boxed{5}</think><answer>six</answer>", 0.5, "unparsable"),
+        (r"<think>5 is \boxed{5}</think><answer>six</answer>", 0.5, "unparsable"),
     ],
 )
 def test_rule_adds_half_a_point_for_the_format(repository: Path, text: str, reward: float, reason: str) -> None:

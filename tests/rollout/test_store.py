@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.errors import UserError
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Group, Problem, Score
@@ -52,6 +53,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     store = RolloutStore(tmp_path / "rollouts")
     store.write(groups, step=12, rank=0)
     assert store.read_step(12) == groups
+
+
+def test_the_rules_of_a_problem_are_stored(tmp_path: Path) -> None:
+    rules = AnswerRules(absolute_tolerance=0.5, percent="fraction", simulator="games.walk")
+    completion = Completion((1,), (0.0,), "5", "stop", 0)
+    store = RolloutStore(tmp_path)
+    store.write([Group(Problem("p", "?", "5", rules=rules), (1,), [completion])], step=0, rank=0)
+    assert store.read_step(0)[0].problem.rules == rules
 
 
 def test_terms_of_one_problem_are_not_read_into_another(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import inf
 
+from lmm_r1.answer_rules import ANSWER_TYPES, PERCENTS, known_answer_type
 from lmm_r1.cli.checks import (
     Config,
     lookup,
@@ -139,6 +140,8 @@ def _check_problems(config: Config, group: str) -> None:
     for key in ("renderings", "validation_renderings"):
         if lookup(config, f"{group}.{key}") is not None:
             some_of(config, f"{group}.{key}", RENDERINGS)
+    if lookup(config, f"{group}.percent") is not None:
+        _check_answers(config, group)
     for key in ("size", "validation_size", "image_size"):
         optional_whole_number(config, f"{group}.{key}", 1)
     difficulty = lookup(config, f"{group}.difficulty")
@@ -146,6 +149,19 @@ def _check_problems(config: Config, group: str) -> None:
         len(difficulty) == 2 and all(isinstance(level, int) for level in difficulty) and difficulty[0] <= difficulty[1]
     ):
         raise UserError(f"{group}.difficulty={difficulty}: must be [least, greatest], two whole numbers")
+
+
+def _check_answers(config: Config, group: str) -> None:
+    """How the answers of a file are judged."""
+    answer_type = text(config, f"{group}.answer_type")
+    if not known_answer_type(answer_type):
+        one_of(config, f"{group}.answer_type", ANSWER_TYPES)
+    for key in ("relative_tolerance", "absolute_tolerance"):
+        number(config, f"{group}.{key}", 0)
+    one_of(config, f"{group}.percent", PERCENTS)
+    number(config, f"{group}.iou_threshold", 0, 1, above=True)
+    if answer_type == "actions" and not lookup(config, f"{group}.simulator"):
+        raise UserError(f"{group}.simulator=: answer_type=actions is judged by a game; name one as module.name")
 
 
 def _check_reward(config: Config) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmm_r1.answer_rules import ANSWER_TYPES, EXACT, AnswerRules, known_answer_type
 from lmm_r1.data.pictures import Picture, decode, find_pictures
 from lmm_r1.data.rows import BadRowError, Row, field, read_rows
 from lmm_r1.errors import UserError
-from lmm_r1.types import ANSWER_TYPES, IMAGE_MARKER, Problem
+from lmm_r1.types import IMAGE_MARKER, Problem
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Gold:
     answer: str
     answer_type: str
     choices: tuple[str, ...]
+    rules: AnswerRules
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class LocalDataset:
         path: the file; picture paths in it are relative to its folder.
         image_field: a path, embedded bytes, a map of `bytes` and `path`, or a list of these. Rows without it are
             problems in text. A question without `<image>` gets its markers in front.
+        answer_type: one of `ANSWER_TYPES`, or the dotted name of a judge of one's own.
+        rules: how near an answer must come to its gold.
         answer_pattern: a regular expression whose first group is the gold answer within the field, e.g.
             `"####\\\\s*(.+)$"` for GSM8K; the last match counts.
         source: the name for metrics; the file's name where it is not given.
@@ -95,6 +99,7 @@ class LocalDataset:
         family_field: str | None = None,
         id_field: str | None = None,
         answer_type: str = "math",
+        rules: AnswerRules = EXACT,
         answer_pattern: str | None = None,
         source: str | None = None,
         start: int = 0,
@@ -102,6 +107,7 @@ class LocalDataset:
     ) -> None:
         self.path = Path(path).expanduser()
         self.answer_type = _known_answer_type(answer_type)
+        self.rules = rules
         self.source = source or self.path.stem
         self.bad_rows: list[BadRow] = []
         fields = Fields(question_field, answer_field, image_field, choices_field, family_field, id_field)
@@ -124,11 +130,12 @@ class LocalDataset:
             source=self.source,
             family=entry.family,
             rendering="image" if images else "text_only",
+            rules=self.rules,
         )
 
     def golds(self) -> list[Gold]:
         """The gold of every problem, in order; no picture is decoded."""
-        return [Gold(entry.answer, self.answer_type, entry.choices) for entry in self._entries]
+        return [Gold(entry.answer, self.answer_type, entry.choices, self.rules) for entry in self._entries]
 
     def line(self, index: int) -> int:
         """The line of the file, from 1, that a problem comes from."""
@@ -235,8 +242,11 @@ def _with_markers(question: str, pictures: int) -> str:
 
 
 def _known_answer_type(answer_type: str) -> str:
-    if answer_type not in ANSWER_TYPES:
-        raise UserError(f"dataset.answer_type={answer_type}: choose one of {', '.join(ANSWER_TYPES)}")
+    if not known_answer_type(answer_type):
+        raise UserError(
+            f"dataset.answer_type={answer_type}: choose one of {', '.join(ANSWER_TYPES)}, or name a judge of your own "
+            "as module.function"
+        )
     return answer_type
 
 

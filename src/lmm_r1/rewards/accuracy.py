@@ -38,4 +38,4 @@ def _claim(problem: Problem, completion: Completion) -> Claim | None:
     answer = extract_answer(completion.text)
     if answer is None:
         return None
-    return Claim(problem.answer, answer, problem.answer_type, problem.choices)
+    return Claim(problem.answer, answer, problem.answer_type, problem.choices, problem.rules)

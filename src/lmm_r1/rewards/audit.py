@@ -22,10 +22,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.rewards.answers.markup import plain_words
 from lmm_r1.rewards.answers.number import plain_number
 from lmm_r1.rewards.pool import VerifierPool
-from lmm_r1.rewards.verify import Claim, Verdict, judge_own_gold, quick_verdict, require_verifier
+from lmm_r1.rewards.verify import Claim, Verdict, judge_own_gold, quick_verdict, verifier_of
 
 _MAY_BE_RETYPED = ("unparsable", "wrong")
 _YES_OR_NO = frozenset({"yes", "no", "true", "false"})
@@ -44,6 +45,9 @@ class HasGold(Protocol):
 
     @property
     def choices(self) -> tuple[str, ...]: ...
+
+    @property
+    def rules(self) -> AnswerRules: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def verify_golds(rows: Iterable[HasGold], pool: VerifierPool | None = None) -> G
     Plain numbers are settled at once; the pool is started only where algebra is needed. A pool given by the caller
     stays open; without one, its own is closed at the end. Raises UserError for an answer type that has no verifier.
     """
-    claims = [Claim(row.answer, row.answer, row.answer_type, tuple(row.choices)) for row in rows]
+    claims = [Claim(row.answer, row.answer, row.answer_type, tuple(row.choices), row.rules) for row in rows]
     own_pool = VerifierPool() if pool is None else pool
     try:
         verdicts = _own_verdicts(claims, own_pool)
@@ -150,9 +154,9 @@ def _only_words(text: str) -> bool:
 
 
 def _settled(claim: Claim) -> Verdict | None:
-    require_verifier(claim.answer_type)
+    quick = verifier_of(claim).quick
     if not claim.gold.strip():
         return Verdict(False, "no_answer", 0.0)
-    if claim.answer_type != "math":
-        return quick_verdict(claim)
-    return Verdict(True, "ok", 0.0) if plain_number(claim.gold) is not None else None
+    if claim.answer_type == "math" and plain_number(claim.gold) is not None:
+        return Verdict(True, "ok", 0.0)
+    return quick_verdict(claim) if quick else None

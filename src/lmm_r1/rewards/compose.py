@@ -86,7 +86,7 @@ class RewardSum:
         self.accuracy.close()
 
     def _score(self, judged: Judged) -> Score:
-        breakdown = {"accuracy": float(judged.verdict.correct)}
+        breakdown = {"accuracy": judged.verdict.score}
         for name, term in self.terms.items():
             breakdown[name] = float(term(judged))
             if not math.isfinite(breakdown[name]):

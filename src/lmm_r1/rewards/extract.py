@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lmm_r1.rewards.answers.markup import boxed_contents
+from lmm_r1.rewards.tags import honest_tags
 
 _ANSWER_TAG = re.compile(r"<\s*(/?)\s*answer\b[^<>]*>", re.IGNORECASE)
 _EXACT_TAGS = ("<answer>", "</answer>")
@@ -15,11 +16,11 @@ _DOLLARS = re.compile(r"\$([^$\n]+)\$")
 def extract_answer(text: str) -> str | None:
     """What stands in the single `<answer>…</answer>` of a response, stripped; None where there is no such thing.
 
-    Tags count in any case. Anything else that looks like an answer tag, `<answer x=1>` for one, makes the answer
-    ambiguous, and an ambiguous answer is none. A box outside the tags earns nothing.
+    Tags count in any case. Anything else that looks like an answer tag, `<answer x=1>` or a disguised one for example,
+    makes the answer ambiguous, and an ambiguous answer is none. A box outside the tags earns nothing.
     """
-    tags = list(_ANSWER_TAG.finditer(text))
-    if tuple(tag.group().lower() for tag in tags) != _EXACT_TAGS:
+    tags = honest_tags(text, "answer")
+    if tags is None or tuple(tag.group().lower() for tag in tags) != _EXACT_TAGS:
         return None
     return text[tags[0].end() : tags[1].start()].strip() or None
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pyarrow as pa
 from PIL.Image import Image
 
+from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.types import Completion, Group, Problem, Score
 
 TERM = "reward/"
 """What precedes the name of a reward's term in its column."""
+
+RULES = pa.struct(
+    [
+        ("relative_tolerance", pa.float64()),
+        ("absolute_tolerance", pa.float64()),
+        ("percent", pa.string()),
+        ("iou_threshold", pa.float64()),
+        ("simulator", pa.string()),
+    ]
+)
+"""The fields of `AnswerRules`."""
 
 COLUMNS = pa.schema(
     [
@@ -28,6 +40,7 @@ COLUMNS = pa.schema(
         ("source", pa.string()),
         ("family", pa.string()),
         ("rendering", pa.string()),
+        ("rules", RULES),
         ("prompt_ids", pa.list_(pa.int32())),
         ("token_ids", pa.list_(pa.int32())),
         ("logprobs", pa.list_(pa.float32())),
@@ -41,7 +54,7 @@ COLUMNS = pa.schema(
 )
 """Besides these, a float column `reward/<term>` for each term. What scores say is null where nothing was scored."""
 
-PLAIN_FIELDS = tuple(field.name for field in fields(Problem) if field.name not in ("id", "images", "choices"))
+PLAIN_FIELDS = tuple(field.name for field in fields(Problem) if field.name not in ("id", "images", "choices", "rules"))
 """The fields of a problem that are stored as they are."""
 
 
@@ -75,13 +88,16 @@ def from_rows(table: pa.Table, read_image: Callable[[str], Image]) -> list[Group
 def _problem_row(problem: Problem, write_image: Callable[[Image], str]) -> dict[str, object]:
     plain = {name: getattr(problem, name) for name in PLAIN_FIELDS}
     images = [write_image(image) for image in problem.images]
-    return {**plain, "problem": problem.id, "images": images, "choices": problem.choices}
+    rules = asdict(problem.rules)
+    return {**plain, "problem": problem.id, "images": images, "choices": problem.choices, "rules": rules}
 
 
 def _problem(row: Mapping, read_image: Callable[[str], Image]) -> Problem:
     plain = {name: row[name] for name in PLAIN_FIELDS}
     images = tuple(read_image(name) for name in row["images"])
-    return Problem(id=row["problem"], images=images, choices=tuple(row["choices"]), **plain)
+    # Rollouts that were stored before there were rules have no such column.
+    rules = AnswerRules(**(row.get("rules") or {}))
+    return Problem(id=row["problem"], images=images, choices=tuple(row["choices"]), rules=rules, **plain)
 
 
 def _completion_row(completion: Completion) -> dict[str, object]:

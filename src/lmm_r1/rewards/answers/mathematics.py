@@ -43,7 +43,7 @@ _MIXED_NUMBER = re.compile(r"([+-]?[0-9]+)\s+([0-9]+)\s*/\s*([0-9]+)")
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\overline\s*\{([0-9]+)\}")
 
 
-def quick_reason(gold: str, answer: str) -> str | None:
+def quick_reason(gold: str, answer: str, percent: str = "either") -> str | None:
     """The verdict where it needs no algebra, else None: the same text, or two plain numbers.
 
     Where the gold is a plain number, an answer with no digit and no command is not parsed either, nor one of digits
@@ -67,7 +67,7 @@ def quick_reason(gold: str, answer: str) -> str | None:
     return None
 
 
-def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = ()) -> str:
+def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), percent: str = "either") -> str:
     """Whether the answer is mathematically the gold. Needs a limit on time and memory around it."""
     quick = quick_reason(gold, answer)
     if quick is not None:

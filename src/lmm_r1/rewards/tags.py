@@ -1,0 +1,48 @@
+"""The tags of a response, as they are written and as they are disguised."""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+import unicodedata
+
+_WRITTEN = re.compile(r"<\s*(?:/\s*)?(think|answer)\b[^<>]*>", re.IGNORECASE)
+_SQUEEZED = re.compile(r"</?(think|answer)>", re.IGNORECASE)
+_SPACE_OR_BACKSLASH = re.compile(r"[\s\\]+")
+_BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+_INVISIBLE = re.compile(
+    "["
+    + re.escape(_BLANK_LETTERS)
+    + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+    + "".join(re.escape(chr(code)) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf")
+    + "]+"
+)
+
+
+def visible(text: str) -> str:
+    """The text without characters that nobody sees: formatting, control, variation selectors, blank letters."""
+    return _INVISIBLE.sub("", text)
+
+
+def honest_tags(text: str, *names: str) -> list[re.Match[str]] | None:
+    """What looks like a tag of one of these names, as it stands in the text, e.g. `<Answer x=1>`.
+
+    None where a look behind character entities, full-width forms, invisible characters, backslashes and line breaks
+    shows tags that are not there as written: whoever hides a tag means two readers to see two answers.
+    """
+    written = _named(_WRITTEN, text, names)
+    if text.isascii() and "&" not in text and _INVISIBLE.search(text) is None:
+        plain = text
+    else:
+        plain = visible(unicodedata.normalize("NFKC", html.unescape(text)))
+        if len(_named(_WRITTEN, plain, names)) != len(written):
+            return None
+    exact = [tag for tag in written if _SQUEEZED.fullmatch(tag.group())]
+    if len(_named(_SQUEEZED, _SPACE_OR_BACKSLASH.sub("", plain), names)) > len(exact):
+        return None
+    return written
+
+
+def _named(pattern: re.Pattern[str], text: str, names: tuple[str, ...]) -> list[re.Match[str]]:
+    return [tag for tag in pattern.finditer(text) if tag[1].lower() in names]
