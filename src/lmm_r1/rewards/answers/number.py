@@ -8,8 +8,10 @@ from fractions import Fraction
 from lmm_r1.rewards.answers.markup import bare
 
 _GROUPED = re.compile(
-    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\{,\}|,\\!|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
+    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\s*\{\s*,\s*\}|,\s*\\!\s*|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
 )
+_SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:[0-9]+,[0-9]{2}|0,[0-9]+|[0-9]{4,},[0-9]+)")
 _CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[0-9.])")
 _DECIMAL = re.compile(r"[+-]?\s*(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _QUOTIENT = re.compile(r"([+-]?)\s*(?:\\[dt]?frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}|([0-9]+)\s*/\s*([0-9]+))")
@@ -28,6 +30,11 @@ def without_separators(text: str) -> str:
 def plain_number(text: str) -> Fraction | None:
     """The exact value of an integer or decimal, thousands commas and currency sign allowed; None for all else."""
     text = _CURRENCY.sub(r"\1", without_separators(bare(text)))
+    text = re.sub(r"(?<=[0-9])\s*(?:\\?\$|[€£¥₹])$", "", text)
+    if _SPACED.fullmatch(text):
+        text = text.replace(" ", "")
+    elif _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if len(text) > _LONGEST or _DECIMAL.fullmatch(text) is None:
         return None
     return Fraction(text.replace(" ", ""))
