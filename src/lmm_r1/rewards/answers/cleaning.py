@@ -29,7 +29,7 @@ _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)(?:\\overline\s*\{([0-9]+)\}|\\(?:ba
 _MIXED_NUMBER = re.compile(r"([+-]?[0-9]+)\s+([0-9]+)\s*/\s*([0-9]+)")
 _CONNECTIVE = re.compile(
     r"[\s,]*\\(?:text|mathrm|textrm|mbox)\s*\{\s*,?\s*(?:and|or)\s*\}\s*|(?<![A-Za-z\\{])[\s,]*\b(?:and|or)\b\s*(?![}])"
-    r"|(?<=[)\d])(?:and|or)(?=[(\d])|;"
+    r"|(?<=[)\d])(?:and|or)(?=[(\dA-Z])"
 )
 _TRAILING_PERCENT = re.compile(
     r"\s*(?:\\text\s*\{)?\s*(?:\\?%|percent(?:age)?|pct)\s*\}?\s*$|\s*(?:\\text\s*\{)\s*\\?%\s*\}\s*$"
@@ -64,8 +64,10 @@ def without_percent(text: str) -> tuple[str, bool]:
 
 def _before_approximation(text: str) -> str:
     r"""`\frac13 \approx 0.333` states a third; the approximation adds nothing."""
-    exact, found, _ = text.partition(r"\approx")
-    return exact if found and exact.strip() else text
+    exact, found, value = text.partition(r"\approx")
+    if not found or not exact.strip():
+        return text
+    return exact if re.search(r"[0-9=]|\\(?:pi|sqrt|frac)", exact) else f"{exact}={value}"
 
 
 def _as_fraction(repeating: re.Match[str]) -> str:

@@ -42,19 +42,20 @@ def _value_parts(expected: str, given: str) -> list[str] | None:
         if len(items) > 1:
             values = [_assigned(item) for item in items]
             return None if None in values else [", ".join(value for value in values if value)]
-        *left, last = _split(given, "=")
-        if not last.strip() or not all(_NAME.fullmatch(side) or _readable(side) for side in left):
-            return None
-        return [side.strip() for side in left if not _NAME.fullmatch(side) and not _LETTERS.search(side)] + [
-            last.strip()
-        ]
+        return _chain_values([side.strip() for side in _split(given, "=")])
     if relations[0] == r"\in" and len(relations) == 1:
         return [given]
     return None
 
 
-def _readable(side: str) -> bool:
-    return bool(side.strip())
+def _chain_values(sides: list[str]) -> list[str] | None:
+    """The sides of a chain of equations that are values; names and formulas of other letters are none."""
+    if not all(sides):
+        return None
+    if _NAME.fullmatch(sides[-1]) and not _NAME.fullmatch(sides[0]):
+        sides = sides[::-1]
+    *left, last = sides
+    return [side for side in left if not _NAME.fullmatch(side) and not _LETTERS.search(side)] + [last]
 
 
 def _assigned(item: str) -> str | None:

@@ -10,15 +10,19 @@ LONGEST_EXPRESSION = 512
 _POWER_TOWER = re.compile(r"[0-9)}]\s*(?:\^|\*\*)\s*[{(\s]*[0-9]+\s*[)}]*\s*(?:\^|\*\*)")
 _HUGE = re.compile(r"[0-9]{5,}[\s)}]*!|!\s*\)?\s*!|(?:\^|\*\*)\s*[{(\s]*(?:[0-9]{5,}|[0-9]+\s*!)")
 _TWO_NUMBERS = re.compile(r"[0-9]\s+[0-9](?![0-9]*\s*/)")
+_BRACES = re.compile(r"(?:\\left\s*)?\\?\{[^{}]*,")
+_BINOMIAL = re.compile(r"\\[dt]?binom\s*\{?[^{}]*(?:[0-9]{5,}|\^)")
 _TUPLE = re.compile(r"(?:\\left)?\s*[(\[]")
 _SET = re.compile(r"(?:\\left)?\s*\\\{")
 
 
 def hopeless(text: str) -> bool:
-    """Whether parsing or evaluating would not end: too long, braces that do not pair, towers of powers, factorials."""
+    """Whether parsing or evaluating would not end: too long, braces that do not pair, towers of powers, huge
+    factorials and binomials.
+    """
     if len(text) > LONGEST_EXPRESSION or not _braces_pair(text):
         return True
-    return bool(_POWER_TOWER.search(text) or _HUGE.search(text))
+    return bool(_POWER_TOWER.search(text) or _HUGE.search(text) or _BINOMIAL.search(text))
 
 
 def differs_in_form(expected: str, given: str) -> bool:
@@ -28,7 +32,7 @@ def differs_in_form(expected: str, given: str) -> bool:
 
 def lists_for_a_value(expected: str, given: str) -> bool:
     """`2, 2` or `2, 3` where 2 is wanted: math_verify drops what repeats, and a policy would list its guesses."""
-    return commas(expected) == 0 < commas(given) and "\\pm" not in expected and not _is_set(expected)
+    return commas(expected) == 0 < commas(given) and "\\pm" not in expected and not _BRACES.match(expected)
 
 
 def loose_numbers(expected: str, given: str) -> bool:

@@ -12,10 +12,11 @@ from fractions import Fraction
 from lmm_r1.rewards.answers.cleaning import cleaned, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
 from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, differs_in_form, hopeless
-from lmm_r1.rewards.answers.markup import bare, plain_words
+from lmm_r1.rewards.answers.markup import bare, boxed_contents, plain_words
 from lmm_r1.rewards.answers.number import plain_number
 from lmm_r1.rewards.answers.statement import final_statement, stated_expression
 from lmm_r1.rewards.answers.units import same_unit, split_degrees, split_unit
+from lmm_r1.rewards.extract import last_answer
 
 PERCENT_CONVENTIONS = ("either", "fraction", "number")
 
@@ -58,12 +59,15 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
     `percent` says what 50 % is where only one of the two has a percent sign: `"fraction"` (0.5), `"number"` (50) or
     `"either"`: both, but up to 1 % a fraction only, because 0.5 % for 0.5 is more likely a mistake than a convention.
     """
-    quick = quick_reason(gold, answer, percent)
-    if quick is not None:
+    if (quick := quick_reason(gold, answer, percent)) is not None:
         return quick
+    if "answer" in answer and "<" in answer:
+        answer = last_answer(answer) or ""
+        if (quick := quick_reason(gold, answer, percent)) is not None:
+            return quick
     if (letter := _choice_letter(plain_words(gold))) is not None:
         return "ok" if letter == _stated_letter(answer) else "wrong"
-    expected, given = stated_expression(gold), stated_expression(answer)
+    expected, given = stated_expression(_closed(gold)), stated_expression(answer)
     if not expected or not given:
         return "unparsable"
     if (quick := quick_reason(expected, given, percent)) is not None:
@@ -152,6 +156,13 @@ def _stated_letter(answer: str) -> str | None:
         if label is not None and not _LONE_CAPITAL.search(label["text"]):
             return (label[1] or label[2]).upper()
     return None
+
+
+def _closed(gold: str) -> str:
+    """A gold whose box lost its last brace in a data set. What a policy leaves open stays open: `\\boxed{5` may have
+    been cut out of 57.
+    """
+    return gold if boxed_contents(gold) or "\\boxed{" not in gold else gold + "}"
 
 
 def _worth_reading(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lmm_r1.rewards.answers.markup import bare, boxed_spans
 from lmm_r1.rewards.answers.number import without_separators
+from lmm_r1.rewards.answers.units import is_unit
 
 _FORMULA = re.compile(
     r"\$\$(?P<display>(?:[^$\\]|\\.)+)\$\$"
@@ -33,13 +34,19 @@ _COPULA = re.compile(
 _SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|[。！？]|\n")
 _JOINED = re.compile(r"""(?:[\s,;"'\\]|\\quad|\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*""")
 _WORD = re.compile(r"[^\W\d_]+")
+_LAYOUT = re.compile(r"\\(?:quad|qquad|text|mathrm|textbf)\b")
 _WORDS_BETWEEN_BOXES = 4
 _NUMBER = re.compile(
-    r"(?<![0-9A-Za-z_.\\/^*(])[+-]?[$€£¥₹]?(?:[0-9]+\s+[0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?|\.[0-9]+)"
+    r"(?<![0-9A-Za-z_.\\/^*(])[+-]?[$€£¥₹]?(?:[0-9]+\s+[0-9]+/[0-9]+|[0-9]+,[0-9]{2}(?![0-9,])|[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?|\.[0-9]+)"
     r"(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?(?![0-9_/^*!\\(²³]|\.[0-9]|[A-Za-z](?![A-Za-z²³]))"
 )
+_COMMAND = re.compile(r"\\[A-Za-z]+(?:\s*\{[^{}]*\})?")
+_PROSE = re.compile(
+    r"(?!(?:and|or|pi|sqrt|sin|cos|tan|log|ln|exp|inf|infty|pct|percent|percentage)(?![a-z]))(?<![A-Za-z0-9}_^])[A-Za-z]?[a-zà-ÿ]{2,}"
+    r"|[^\W\d_A-Za-zΑ-ω]"
+)
 _PERCENT = re.compile(r"\s*(?:\\?%|percent(?:age)?\b|pct\b)")
-_SPEECH = re.compile(r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)*|[\s.,;:?!$€£¥₹²³\"'“”()\[\]*-])*")
+_SPEECH = re.compile(r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)*|[\s.,;:?!$€£¥₹²³\"'“”]|\*\*)*")
 _CHANGES_THE_VALUE = re.compile(
     r"\b(?:not|no|nor|or|and|between|than|least|most|greater|less|more|fewer|minus|negative|half|third|quarter|"
     r"times|dozen|hundred|thousand|million|billion|trillion|squared|cubed|over|plus|divided|root|pi|sqrt|sin|cos|tan|"
@@ -60,8 +67,8 @@ def final_statement(text: str) -> str:
     """The end of a response where its answer is, for any type of answer.
 
     The last boxes; or what a later "final answer is" announces; else what the last "answer is" announces; else the
-    last formula with no number behind it; else the whole text. Boxes in one sentence at most four words apart are one
-    list.
+    last formula with no number behind it; else the whole text. Boxes or formulas joined by "and", "or" or a comma are
+    one list.
     """
     boxes = _last_boxes(text)
     masked = _masked(text)
@@ -74,40 +81,58 @@ def final_statement(text: str) -> str:
     if announced:
         return announced[-1][1]
     formulas = _last_formulas(text)
-    if formulas and not re.search(r"[0-9]|%", text[formulas[-1].end :]):
+    if formulas and _stands_alone(text[: formulas[0].start], text[formulas[-1].end :]):
         return _joined(formulas)
     return text
+
+
+def _stands_alone(before: str, behind: str) -> bool:
+    """Whether the last formula is the answer as it stands: no number comes later, no "not" before it, no "million"."""
+    if re.search(r"[0-9]|%", behind):
+        return False
+    neighbours = " ".join([*before.split()[-2:], *behind.split()[:1]])
+    return not _CHANGES_THE_VALUE.search(neighbours)
 
 
 def stated_expression(text: str) -> str | None:
     """The one expression or list of expressions that a text states; None where what it states is broken."""
     text = bare(text)
     if boxes := _last_boxes(text):
-        return _with_percent(_joined(boxes), _after_formula(text, boxes[-1].end))
+        statement = final_statement(text)
+        if statement != _joined(boxes):
+            return stated_expression(statement)
+        return _with_percent(statement, _after_formula(text, boxes[-1].end))
     if _BROKEN_INLINE.search(text):
         return None
-    if not _formulas(text) and not _is_prose(text):
+    if not _has_words_or_formulas(text):
         return text
-    return _stated_in_prose(final_statement(text)) or _stated_in_prose(_last_sentence(text)) or text
+    stated = (_stated_in_sentence(sentence) for sentence in (final_statement(text), _last_sentence(text)))
+    return next((expression for expression in stated if expression), text)
+
+
+def _has_words_or_formulas(text: str) -> bool:
+    return bool(_formulas(text)) or _is_prose(text)
 
 
 def _is_prose(text: str) -> bool:
-    without_commands = re.sub(r"\\[A-Za-z]+(?:\s*\{[^{}]*\})?", " ", text)
-    return re.search(r"[^\W\d_]{2,}|[^\W\d_a-zA-Z]", without_commands) is not None
+    """Whether there are words in the text that are no part of an expression."""
+    return _PROSE.search(_COMMAND.sub(" ", text)) is not None
 
 
-def _stated_in_prose(sentence: str) -> str | None:
+def _stated_in_sentence(sentence: str) -> str | None:
     """The expression after the last "is" of a sentence, or the only one in it."""
+    if not _has_words_or_formulas(sentence):
+        return bare(sentence)
     masked = _masked(sentence)
     copulas = [match.end() for match in _COPULA.finditer(masked)]
     for start in (*reversed(copulas[-1:]), 0):
         clause = sentence[start:].strip()
         if _formulas(clause):
             return _formula_in_clause(clause)
-        if not _is_prose(clause) and re.search(r"[0-9]", clause):
-            return bare(clause)
         if (number := number_among_words(clause)) is not None:
             return number
+        if not _is_prose(clause) and re.search(r"[0-9]", clause):
+            return bare(clause)
     return None
 
 
@@ -134,8 +159,12 @@ def number_among_words(text: str) -> str | None:
     percent = _PERCENT.search(numbers[0])
     if percent:
         return numbers[0][: percent.start()] + r"\%"
-    unit = re.match(r"\s*([^\W\d_]+[²³]?)", behind)
-    return numbers[0] + (rf"\text{{ {unit[1]}}}" if unit else "")
+    unit = re.match(r"(\s*)([^\W\d_]+[²³]?)", behind)
+    if unit is None:
+        return numbers[0]
+    if not unit[1] and unit[2].isascii() and not is_unit(unit[2]):
+        return None
+    return numbers[0] + rf"\text{{ {unit[2]}}}"
 
 
 def _with_percent(expression: str, behind: str) -> str:
@@ -165,8 +194,16 @@ def _sentence(text: str, masked: str, start: int) -> str:
 
 
 def _masked(text: str) -> str:
-    """The text with its formulas blotted out, so that words and full stops inside them do not count."""
-    return _FORMULA.sub(lambda formula: _MASK * len(formula.group()), text)
+    """The text with its formulas blotted out, so that words and full stops inside them do not count.
+
+    A full stop at the end of a formula ends the sentence around it, and stays.
+    """
+    return _FORMULA.sub(_blot, text)
+
+
+def _blot(formula: re.Match[str]) -> str:
+    ends_sentence = formula.group().rstrip("$)]\\ \n").endswith(".")
+    return _MASK * (len(formula.group()) - 1) + ("." if ends_sentence else _MASK)
 
 
 def _formulas(text: str) -> list[Span]:
@@ -183,7 +220,7 @@ def _last_formulas(text: str) -> list[Span]:
 
 
 def _last_boxes(text: str) -> list[Span]:
-    """The last box, with those before it in the same sentence and at most four words away."""
+    """The last box, with those before it that "and", "or" or punctuation joins to it."""
     boxes = [Span(*span) for span in boxed_spans(text)]
     first = len(boxes) - 1
     while first > 0 and _one_list(text[boxes[first - 1].end : boxes[first].start]):
@@ -192,8 +229,11 @@ def _last_boxes(text: str) -> list[Span]:
 
 
 def _one_list(between: str) -> bool:
-    words = re.sub(r"\\(?:quad|qquad|text|mathrm|textbf)\b", " ", between)
-    return not _SENTENCE_END.search(words) and len(_WORD.findall(words)) <= _WORDS_BETWEEN_BOXES
+    """Whether two boxes with this between them are one list: nothing but punctuation, or "papers and"."""
+    if _SENTENCE_END.search(between):
+        return False
+    words = [word.lower() for word in _WORD.findall(_LAYOUT.sub(" ", between)) if len(word) > 1]
+    return not words or (len(words) <= _WORDS_BETWEEN_BOXES and words[-1] in ("and", "or"))
 
 
 def _joined(spans: list[Span]) -> str:

@@ -54,7 +54,7 @@ _NAMES = {
 }
 _SYMBOL = {alias: symbol for symbol, names in _NAMES.items() for alias in (symbol, *names.split())}
 _TEXT = re.compile(
-    r"\s*\\(?:text|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?P<text>[^{}]*)\}"
+    r"\s*\\(?:text|textnormal|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?P<text>[^{}]*)\}"
     r"\s*(?:\^\s*(?:\{\s*)?(?P<power>[0-9])\s*\}?)?\s*\.?$"
 )
 _BARE = re.compile(
@@ -73,7 +73,7 @@ def split_unit(text: str) -> tuple[str, str]:
     if (worded := _TEXT.search(text)) is not None and text[: worded.start()].strip():
         return text[: worded.start()].rstrip(), _symbol(worded["text"], worded["power"])
     bare = _BARE.search(text)
-    if bare is not None and (len(bare["text"]) > 1 or bare["gap"]) and _known(bare["text"]):
+    if bare is not None and (len(bare["text"]) > 1 or bare["gap"]) and is_unit(bare["text"]):
         return text[: bare.start()].rstrip(), _symbol(bare["text"], bare["power"])
     return text, ""
 
@@ -89,13 +89,8 @@ def same_unit(expected: str, given: str) -> bool:
     return not expected or not given or expected == given
 
 
-def unit_in_words(words: str) -> str:
-    """The unit that the first word behind a number is, where its name is known."""
-    word = re.match(r"\W*([A-Za-z]+(?:/[A-Za-z]+)?)", words)
-    return _symbol(word[1], None) if word and _known(word[1]) else ""
-
-
-def _known(name: str) -> bool:
+def is_unit(name: str) -> bool:
+    """Whether the name is that of a known unit, `km` or `square meters`."""
     return all(_singular(word) in _SYMBOL for word in name.casefold().replace(".", "").split())
 
 
