@@ -100,7 +100,7 @@ WRONG = [
     ("5", "5x"),
     ("5", "5π"),
     ("5", "5²"),
-    ("5", "5 percent"),
+    ("0.5", "0.5 percent"),
     # units and kinds of brackets
     (r"5\text{ cm}", r"\boxed{5\text{ km}}"),
     (r"5\text{ cm}", "5 km"),

@@ -27,11 +27,14 @@ _ANNOUNCEMENT = re.compile(
     r"|(?:答案|réponse|respuesta|antwort|ответ)\s*(?:是|为|est|es|ist)?\s*[:：]?)",
     re.IGNORECASE,
 )
+_ANNOUNCEMENTS_READ = 8
+"""From the end; a bound, so that a text of nothing but announcements costs no more than any other."""
+
 _COPULA = re.compile(
-    r"(?:\b(?:is|are|was|were|equals|est)\b|\bit['’]s\b|(?<![<>!:=])=(?!=)|:|[是为：])\s*(?:(?:about|exactly|just)\s)?",
+    r"(?:\b(?:is|are|was|were|equals|est)\b|\bit['’]s\b|(?<![<>!:=])=(?!=)|:|(?<!不)[是为]|：)\s*(?:(?:about|exactly|just)\s)?",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|[。！？]|\n")
+_SENTENCE_END = re.compile(r"(?<=[^\s.])[.?](?=\s|$)|(?<=[^\W\d_])!(?=\s|$)|[。！？]|\n")
 _JOINED = re.compile(r"""(?:[\s,;"'\\]|\\quad|\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*""")
 _WORD = re.compile(r"[^\W\d_]+")
 _LAYOUT = re.compile(r"\\(?:quad|qquad|text|mathrm|textbf)\b")
@@ -72,14 +75,13 @@ def final_statement(text: str) -> str:
     """
     boxes = _last_boxes(text)
     masked = _masked(text)
-    announced = [(match, _sentence(text, masked, match.end())) for match in _ANNOUNCEMENT.finditer(masked)]
-    announced = [(match, sentence) for match, sentence in announced if sentence]
+    announcements = list(_ANNOUNCEMENT.finditer(masked))[-_ANNOUNCEMENTS_READ:]
+    announced = [(match, _sentence(text, masked, match.end())) for match in reversed(announcements)]
     if boxes:
-        later = [sentence for match, sentence in announced if match["final"] and match.start() > boxes[-1].end]
-        later = [sentence for sentence in later if _formulas(sentence) or _NUMBER.search(sentence)]
-        return later[-1] if later else _joined(boxes)
-    if announced:
-        return announced[-1][1]
+        later = (said for match, said in announced if match["final"] and match.start() > boxes[-1].end)
+        return next((said for said in later if _formulas(said) or _NUMBER.search(said)), _joined(boxes))
+    if said := next((said for _, said in announced if said), None):
+        return said
     formulas = _last_formulas(text)
     if formulas and _stands_alone(text[: formulas[0].start], text[formulas[-1].end :]):
         return _joined(formulas)
@@ -107,7 +109,7 @@ def stated_expression(text: str) -> str | None:
     if not _has_words_or_formulas(text):
         return text
     stated = (_stated_in_sentence(sentence) for sentence in (final_statement(text), _last_sentence(text)))
-    return next((expression for expression in stated if expression), text)
+    return next((expression for expression in stated if expression), None if _formulas(text) else text)
 
 
 def _has_words_or_formulas(text: str) -> bool:
@@ -159,7 +161,7 @@ def number_among_words(text: str) -> str | None:
     percent = _PERCENT.search(numbers[0])
     if percent:
         return numbers[0][: percent.start()] + r"\%"
-    unit = re.match(r"(\s*)([^\W\d_]+[²³]?)", behind)
+    unit = re.match(r"(\s*)((?:(?:sq|square|cu|cubic)\.?\s+)?[^\W\d_]+[²³]?)", behind)
     if unit is None:
         return numbers[0]
     if not unit[1] and unit[2].isascii() and not is_unit(unit[2]):
