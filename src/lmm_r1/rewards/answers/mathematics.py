@@ -33,6 +33,8 @@ def quick_reason(gold: str, answer: str, percent: str = "either") -> str | None:
     Where the gold is a plain number, an answer with no digit and no command is not parsed either, nor one of digits
     that form no number, such as a list.
     """
+    if percent not in PERCENT_CONVENTIONS:
+        raise ValueError(f"percent is {percent!r}; it is one of {', '.join(PERCENT_CONVENTIONS)}")
     expected_text, given_text = bare(gold), bare(answer)
     if not expected_text or not given_text:
         return "unparsable"
@@ -68,7 +70,7 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
     if (letter := _choice_letter(plain_words(gold))) is not None:
         return "ok" if letter == _stated_letter(answer) else "wrong"
     expected, given = stated_expression(_closed(gold)), stated_expression(answer)
-    if not expected or not given:
+    if not expected or not given or len(given) > LONGEST_EXPRESSION:
         return "unparsable"
     if (quick := quick_reason(expected, given, percent)) is not None:
         return quick
