@@ -165,7 +165,8 @@ def test_only_the_single_answer_counts(response: str, answer: str | None) -> Non
         (r"<think>\boxed{5}</think><answer>7</answer>", "7"),
         (r"first \boxed{4}, then \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
         ("The answer is 5.\nThe final answer is: 7", "7"),
-        ("so $x=2$ and $y=3$", "y=3"),
+        ("so $x=2$ and $y=3$", "x=2, y=3"),
+        (r"either \boxed{2} or \boxed{3}", "2, 3"),
         ("<answer>4</answer><answer>5</answer>", None),
     ],
 )

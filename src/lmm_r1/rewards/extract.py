@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-from lmm_r1.rewards.answers.markup import boxed_contents
+from lmm_r1.rewards.answers.statement import final_statement
 from lmm_r1.rewards.tags import honest_tags
 
 _ANSWER_TAG = re.compile(r"<\s*(/?)\s*answer\b[^<>]*>", re.IGNORECASE)
 _EXACT_TAGS = ("<answer>", "</answer>")
-_ANNOUNCED = re.compile(r"\b(?:final\s+)?answer\s*(?:is|:)\s*:?\s*([^\n]+)", re.IGNORECASE)
-_DOLLARS = re.compile(r"\$([^$\n]+)\$")
 
 
 def extract_answer(text: str) -> str | None:
@@ -28,20 +26,9 @@ def extract_answer(text: str) -> str | None:
 def last_answer(text: str) -> str | None:
     """The final answer of a whole response that may have been written without tags.
 
-    The single `<answer>` where there are tags; otherwise the last box, else what follows the last "answer is", else
-    the last `$…$`, else the whole text.
+    The single `<answer>` where there are tags; otherwise what `final_statement` finds: the last box, else what follows
+    the last "answer is", else the last formula, else the whole text.
     """
     if _ANSWER_TAG.search(text):
         return extract_answer(text)
-    boxes = boxed_contents(text)
-    announced = _ANNOUNCED.findall(text)
-    formulas = _DOLLARS.findall(text)
-    if boxes:
-        answer = boxes[-1]
-    elif announced:
-        answer = announced[-1]
-    elif formulas:
-        answer = formulas[-1]
-    else:
-        answer = text
-    return answer.strip() or None
+    return final_statement(text).strip() or None

@@ -19,7 +19,7 @@ from lmm_r1.rewards.answers.free_text import grade_free_text, judge_free_text
 from lmm_r1.rewards.answers.interval import judge_interval, judge_own_interval
 from lmm_r1.rewards.answers.mathematics import judge_gold, quick_reason
 from lmm_r1.rewards.answers.relaxed import judge_relaxed
-from lmm_r1.rewards.answers.statement import stated_answer
+from lmm_r1.rewards.answers.announcement import stated_answer
 from lmm_r1.rewards.answers.tolerance import judge_number, judge_value
 from lmm_r1.rewards.answers.words import judge_text, judge_yes_no
 from lmm_r1.rewards.claim import Claim, Judge

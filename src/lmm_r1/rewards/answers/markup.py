@@ -6,9 +6,10 @@ import re
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _WRAPPERS = (
-    re.compile(r"\$\$(?P<body>[^$]*)\$\$"),
-    re.compile(r"\$(?P<body>[^$]*)\$"),
-    re.compile(r"\\\((?P<body>(?:(?!\\\)).)*)\\\)", re.DOTALL),
+    re.compile(r"\$\$(?P<body>(?:[^$\\]|\\.)*)\$\$", re.DOTALL),
+    re.compile(r"\$(?![ \t]*\n)(?P<body>(?:[^$\\]|\\.)*)(?<!\n)\$", re.DOTALL),
+    re.compile(r"\$(?P<body>[^$\\\n]*)\\\$"),
+    re.compile(r"\\\((?![ \t]*\n)(?P<body>(?:(?!\\\)).)*)\\\)", re.DOTALL),
     re.compile(r"\\\[(?P<body>(?:(?!\\\]).)*)\\\]", re.DOTALL),
     re.compile(r"\*\*(?P<body>[^*]*)\*\*"),
 )
@@ -18,15 +19,20 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000:
 
 def boxed_contents(text: str) -> list[str]:
     r"""The contents of each `\boxed{…}` or `\fbox{…}` in reading order; braces nest; a box never closed is none."""
-    contents = []
+    return [body for _, _, body in boxed_spans(text)]
+
+
+def boxed_spans(text: str) -> list[tuple[int, int, str]]:
+    """Where each box begins and ends, and its content."""
+    spans = []
     position = 0
     while (opening := _BOX.search(text, position)) is not None:
         end = _closing_brace(text, opening.end())
         if end is None:
             break
-        contents.append(text[opening.end() : end])
+        spans.append((opening.start(), end + 1, text[opening.end() : end]))
         position = end + 1
-    return contents
+    return spans
 
 
 def bare(text: str) -> str:

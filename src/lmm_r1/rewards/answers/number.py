@@ -8,10 +8,13 @@ from fractions import Fraction
 from lmm_r1.rewards.answers.markup import bare
 
 _GROUPED = re.compile(
-    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\{,\}|,\\!|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
+    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\s*\{\s*,\s*\}|,\s*\\!\s*|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
 )
+_MERE_COMMAS = re.compile(r"[0-9,]*")
+_SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:[0-9]+,[0-9]{2}|0,[0-9]+|[0-9]{4,},[0-9]+)")
 _CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[0-9.])")
-_DECIMAL = re.compile(r"[+-]?\s*(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_DECIMAL = re.compile(r"[+-]?\s*(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _QUOTIENT = re.compile(r"([+-]?)\s*(?:\\[dt]?frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}|([0-9]+)\s*/\s*([0-9]+))")
 _LONGEST = 128
 
@@ -20,14 +23,30 @@ def without_separators(text: str) -> str:
     r"""The text with commas and thin spaces between groups of three digits removed: `1{,}234` and `1\,234` are 1234.
 
     A separator counts only where one to three digits stand before the first group, so `0,123` and `12345,678` keep
-    theirs.
+    theirs. A mere comma counts only outside brackets: `(1,234)` is a point.
     """
-    return _GROUPED.sub(lambda number: re.sub(r"[^0-9]", "", number.group()), text)
+
+    def joined(number: re.Match[str]) -> str:
+        if _MERE_COMMAS.fullmatch(number.group()) and _inside_brackets(text, number.start()):
+            return number.group()
+        return re.sub(r"[^0-9]", "", number.group())
+
+    return _GROUPED.sub(joined, text)
+
+
+def _inside_brackets(text: str, position: int) -> bool:
+    before = text[:position]
+    return any(before.count(opening) > before.count(closing) for opening, closing in ("()", "[]", ("\\{", "\\}")))
 
 
 def plain_number(text: str) -> Fraction | None:
     """The exact value of an integer or decimal, thousands commas and currency sign allowed; None for all else."""
     text = _CURRENCY.sub(r"\1", without_separators(bare(text)))
+    text = re.sub(r"(?<=[0-9])\s*(?:\\?\$|[€£¥₹])$", "", text)
+    if _SPACED.fullmatch(text):
+        text = text.replace(" ", "")
+    elif _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if len(text) > _LONGEST or _DECIMAL.fullmatch(text) is None:
         return None
     return Fraction(text.replace(" ", ""))

@@ -1,0 +1,76 @@
+"""What math_verify would call equal, or would never finish, and is not right."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_EXPRESSION = 512
+"""Characters; a longer answer is not parsed."""
+
+_POWER_TOWER = re.compile(r"[0-9)}]\s*(?:\^|\*\*)\s*[{(\s]*[0-9]+\s*[)}]*\s*(?:\^|\*\*)")
+_HUGE = re.compile(r"[0-9]{5,}[\s)}]*!|!\s*\)?\s*!|(?:\^|\*\*)\s*[{(\s]*(?:[0-9]{5,}|[0-9]+\s*!)")
+_TWO_NUMBERS = re.compile(r"[0-9]\s+[0-9](?![0-9]*\s*/)")
+_BRACES = re.compile(r"(?:\\left\s*)?\\?\{[^{}]*,")
+_BINOMIAL = re.compile(r"\\[dt]?binom\s*\{?[^{}]*(?:[0-9]{5,}|\^)")
+_TUPLE = re.compile(r"(?:\\left)?\s*[(\[]")
+_SET = re.compile(r"(?:\\left)?\s*\\\{")
+
+
+def hopeless(text: str) -> bool:
+    """Whether parsing or evaluating would not end: too long, braces that do not pair, towers of powers, huge
+    factorials and binomials.
+    """
+    if len(text) > LONGEST_EXPRESSION or not _braces_pair(text):
+        return True
+    return bool(_POWER_TOWER.search(text) or _HUGE.search(text) or _BINOMIAL.search(text))
+
+
+def differs_in_form(expected: str, given: str) -> bool:
+    """Whether the two cannot be the same although math_verify may say so."""
+    return any(guard(expected, given) for guard in (lists_for_a_value, loose_numbers, set_for_a_tuple))
+
+
+def lists_for_a_value(expected: str, given: str) -> bool:
+    """`2, 2` or `2, 3` where 2 is wanted: math_verify drops what repeats, and a policy would list its guesses."""
+    return commas(expected) == 0 < commas(given) and "\\pm" not in expected and not _BRACES.match(expected)
+
+
+def loose_numbers(expected: str, given: str) -> bool:
+    """`3 4` where 34 or 12 is wanted: math_verify joins or multiplies numbers that stand side by side."""
+    return bool(_TWO_NUMBERS.search(given)) and not _TWO_NUMBERS.search(expected)
+
+
+def set_for_a_tuple(expected: str, given: str) -> bool:
+    r"""`\{1, 2\}` where the point (1, 2) is wanted, or the reverse: math_verify sorts one to match the other."""
+    kinds = {_is_set(text) for text in (expected, given) if _is_set(text) or _is_tuple(text)}
+    return len(kinds) == 2
+
+
+def commas(text: str) -> int:
+    """Commas outside all brackets."""
+    depth = count = 0
+    for character in text:
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            count += 1
+    return count
+
+
+def _is_set(text: str) -> bool:
+    return "," in text and _SET.match(text) is not None
+
+
+def _is_tuple(text: str) -> bool:
+    return "," in text and commas(text) == 0 and _TUPLE.match(text) is not None
+
+
+def _braces_pair(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"\\.|[{}]", text):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return depth == 0

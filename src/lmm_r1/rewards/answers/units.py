@@ -1,0 +1,109 @@
+"""Units of measurement behind a value."""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = {
+    "mm": "millimeter millimetre",
+    "cm": "centimeter centimetre",
+    "dm": "decimeter decimetre",
+    "m": "meter metre",
+    "km": "kilometer kilometre",
+    "in": "inch",
+    "ft": "foot feet",
+    "yd": "yard",
+    "mi": "mile",
+    "mg": "milligram",
+    "g": "gram gm",
+    "kg": "kilogram",
+    "lb": "pound lbs",
+    "oz": "ounce",
+    "ml": "milliliter millilitre",
+    "l": "liter litre",
+    "gal": "gallon",
+    "ms": "millisecond",
+    "s": "second sec",
+    "min": "minute mins",
+    "h": "hour hr hrs",
+    "day": "",
+    "week": "",
+    "month": "",
+    "year": "yr yrs",
+    "mph": "",
+    "km/h": "kmh kmph",
+    "m/s": "",
+    "hz": "hertz",
+    "kj": "kilojoule",
+    "j": "joule",
+    "n": "newton",
+    "w": "watt",
+    "kw": "kilowatt",
+    "v": "volt",
+    "k": "kelvin",
+    "mol": "mole",
+    "cent": "",
+    "dollar": "usd",
+    "euro": "eur",
+    "yuan": "rmb",
+    "rad": "radian",
+    "degree": "deg",
+    "unit": "",
+    "sq": "square",
+    "cu": "cubic",
+}
+_SYMBOL = {alias: symbol for symbol, names in _NAMES.items() for alias in (symbol, *names.split())}
+_TEXT = re.compile(
+    r"\s*\\(?:text|textnormal|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?P<text>[^{}]*)\}"
+    r"\s*(?:\^\s*(?:\{\s*)?(?P<power>[0-9])\s*\}?)?\s*\.?$"
+)
+_BARE = re.compile(
+    r"(?<=[0-9})])(?P<gap>\s|\\[ ,;])*(?P<text>(?:(?:sq|square|cu|cubic)\.?\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)"
+    r"\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*$"
+)
+_DEGREES = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})\s*$")
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    r"""The value and its unit, `""` where there is none: `5\text{ cm}`, `5 cm^2`, `5 km/h`.
+
+    Whatever stands in a `\text{…}` behind a value is its unit. Bare letters are one only where the name is known, and
+    a single letter only after a space: the m of `3m` is a variable.
+    """
+    if (worded := _TEXT.search(text)) is not None and text[: worded.start()].strip():
+        return text[: worded.start()].rstrip(), _symbol(worded["text"], worded["power"])
+    bare = _BARE.search(text)
+    if bare is not None and (len(bare["text"]) > 1 or bare["gap"]) and is_unit(bare["text"]):
+        return text[: bare.start()].rstrip(), _symbol(bare["text"], bare["power"])
+    return text, ""
+
+
+def split_degrees(text: str) -> tuple[str, bool]:
+    """The value without a degree sign behind it, and whether it had one."""
+    value = _DEGREES.sub("", text)
+    return (value, True) if value != text and value else (text, False)
+
+
+def same_unit(expected: str, given: str) -> bool:
+    """Whether two units may belong to the same value: either is left out, or they are the same."""
+    return not expected or not given or expected == given
+
+
+def is_unit(name: str) -> bool:
+    """Whether the name is that of a known unit, `km` or `square meters`."""
+    return all(_singular(word) in _SYMBOL for word in name.casefold().replace(".", "").split())
+
+
+def _symbol(name: str, power: str | None) -> str:
+    words = [_SYMBOL.get(_singular(word), _singular(word)) for word in name.casefold().replace(".", "").split()]
+    dimension = {"sq": "2", "cu": "3"}.get(words[0]) if len(words) > 1 else None
+    if dimension:
+        words, power = words[1:], dimension
+    return " ".join(words) + (f"^{power}" if power and words else "")
+
+
+def _singular(word: str) -> str:
+    for ending in ("es", "s"):
+        if word not in _SYMBOL and word.endswith(ending) and word[: -len(ending)] in _SYMBOL:
+            return word[: -len(ending)]
+    return word if word in _SYMBOL else word.removesuffix("s")

@@ -1,0 +1,112 @@
+"""Single mathematical answers: what must count as right, and the traps that must not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmm_r1.rewards import verify
+from lmm_r1.rewards.answers.mathematics import judge_gold, judge_mathematics, quick_reason
+from lmm_r1.rewards.extract import last_answer
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "mathematics_cases.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+DISAGREEMENTS_WITH_MATH_V = {
+    # The label wants the bare 2 where the box says 2 ft; (√3/49)^6 is called equal to 7^3 / (2^12 · 13^2), and is not.
+    "gemini_pro_cot": {"2208", "2825"},
+    # 1/55 is called equal to 1/60.
+    "qwen_vl_max_cot": {"2827"},
+    # The label wants the bare 17.5 where the box says 17.5 cm^2; 1/3 is called equal to (3^1008 - 1) / 3^1009.
+    "internlm_xcomposer2_vl_cot": {"1480", "2822"},
+}
+
+
+def name_of(case: dict) -> str:
+    return f"{case['why']}: {case['gold']} ~ {case['answer']}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_verdict(case: dict) -> None:
+    verdict = verify(case["gold"], case["answer"], case["answer_type"], scope=case["scope"])
+    assert verdict.correct is case["correct"], verdict.reason
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_an_answer_and_a_response_that_is_only_the_answer_get_the_same_verdict(case: dict) -> None:
+    other = "response" if case["scope"] == "answer" else "answer"
+    assert verify(case["gold"], case["answer"], scope=other).correct is case["correct"]
+
+
+def test_there_are_enough_cases_of_both_kinds_and_none_twice() -> None:
+    assert len({(case["gold"], case["answer"]) for case in CASES}) == len(CASES) >= 320
+    assert sum(not case["correct"] for case in CASES) >= 130
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "fraction", "number", "either"),
+    [
+        (r"50\%", "0.5", "ok", "wrong", "ok"),
+        (r"50\%", "50", "wrong", "ok", "ok"),
+        (r"50\%", r"\frac12", "ok", "wrong", "ok"),
+        (r"50\%", r"\sqrt{2500}", "wrong", "ok", "wrong"),
+        ("0.5", r"0.5\%", "wrong", "ok", "wrong"),
+        ("50", r"50\%", "wrong", "ok", "ok"),
+        (r"50\%", r"50\%", "ok", "ok", "ok"),
+        (r"50\%", r"5\%", "wrong", "wrong", "wrong"),
+    ],
+)
+def test_percent_follows_the_convention(gold: str, answer: str, fraction: str, number: str, either: str) -> None:
+    for convention, reason in (("fraction", fraction), ("number", number), ("either", either)):
+        assert judge_mathematics(gold, answer, percent=convention) == reason
+        assert quick_reason(gold, answer, convention) in (reason, None)
+
+
+@pytest.mark.parametrize("gold", ["5", r"\frac{1}{2}", r"$x^2+1$", r"5\text{ cm}", r"50\%", r"\{1,2\}", "x=3", "1, 2"])
+def test_a_sound_gold_equals_itself(gold: str) -> None:
+    assert judge_gold(gold) == "ok"
+
+
+@pytest.mark.parametrize("gold", ["", r"\frac{1}{", "9^{9^{9^9}}"])
+def test_a_gold_that_cannot_be_read_is_unparsable(gold: str) -> None:
+    assert judge_gold(gold) == "unparsable"
+
+
+@pytest.mark.parametrize(
+    "piece", [r"\boxed{", r"\boxed{5} ", "$", "$5$ and ", r"\[", r"\(", "answer is ", "1 2 ", "a. ", "5,", "**", "= "]
+)
+def test_looking_for_the_answer_takes_time_linear_in_the_text(piece: str) -> None:
+    """A quadratic search would take minutes for these, and the suite would be stopped."""
+    text = piece * 20_000
+    last_answer(text)
+    quick_reason("5", text)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param("gemini_pro_cot", marks=pytest.mark.slow),
+        pytest.param("qwen_vl_max_cot", marks=pytest.mark.slow),
+        "internlm_xcomposer2_vl_cot",
+    ],
+)
+def test_agrees_with_the_labels_of_math_v(model: str, shared_data: Path) -> None:
+    """Whole responses to 1,394 free-form questions; every disagreement was read."""
+    folder = shared_data / "responses/math_v"
+    golds = {row["id"]: row for row in rows(folder / "gold.jsonl")}
+    free_form = [row for row in rows(folder / f"{model}.jsonl") if not golds[row["id"]]["options"]]
+    disagreements = {
+        row["id"]
+        for row in free_form
+        if verify(golds[row["id"]]["answer"], row["response"], scope="response").correct != row["correct"]
+    }
+    assert len(free_form) == 1394
+    assert disagreements == DISAGREEMENTS_WITH_MATH_V[model]
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
