@@ -18,6 +18,8 @@ class Accuracy(Protocol):
 
     def judge(self, items: Sequence[tuple[Problem, Completion]]) -> list[Verdict]: ...
 
+    def statistics(self) -> dict[str, float]: ...
+
     def close(self) -> None: ...
 
 
@@ -45,6 +47,10 @@ class RewardSum:
             self._score(problem, completion, verdict)
             for (problem, completion), verdict in zip(items, verdicts, strict=True)
         ]
+
+    def statistics(self) -> dict[str, float]:
+        """What verifying the last batch took, as `verifier/claims`, `verifier/timeouts`, `verifier/seconds`, …"""
+        return {f"verifier/{name}": value for name, value in self.accuracy.statistics().items()}
 
     def close(self) -> None:
         """Ends the worker processes."""

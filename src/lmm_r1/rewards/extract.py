@@ -6,9 +6,9 @@ import re
 
 from lmm_r1.rewards.answers.markup import boxed_contents
 
-_ANSWER_TAG = re.compile(r"<\s*(/?)\s*answer\b[^<>]*>", re.IGNORECASE)
+_ANSWER_TAG = re.compile(r"<\s*(?:/\s*)?answer\b[^<>]*>", re.IGNORECASE)
 _EXACT_TAGS = ("<answer>", "</answer>")
-_ANNOUNCED = re.compile(r"\b(?:final\s+)?answer\s*(?:is|:)\s*:?\s*([^\n]+)", re.IGNORECASE)
+_ANNOUNCED = re.compile(r"\b(?:final\s+)?answer\s*(?:is|:)\s*(?::\s*)?([^\n]+)", re.IGNORECASE)
 _DOLLARS = re.compile(r"\$([^$\n]+)\$")
 
 

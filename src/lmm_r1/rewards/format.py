@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LONGEST_ANSWER = 512
 """Characters an answer may have; a longer one is an essay, or an attempt to hit by listing."""
 
-_TAG_LIKE = re.compile(r"<\s*/?\s*(?:think|answer)\b[^<>]*>", re.IGNORECASE)
+_TAG_LIKE = re.compile(r"<\s*(?:/\s*)?(?:think|answer)\b[^<>]*>", re.IGNORECASE)
 _FORM = re.compile(r"\s*<think>(?P<think>.*)</think>\s*<answer>(?P<answer>.*)</answer>\s*", re.DOTALL | re.IGNORECASE)
 _TAGS_IN_ORDER = ["<think>", "</think>", "<answer>", "</answer>"]
 _HAS_CONTENT = re.compile(r"[^\W_]")

@@ -19,6 +19,9 @@ from lmm_r1.rewards.limits import OutOfTime, time_limit
 PROCESSOR_SECONDS = 3.0
 """What one verification may use; the slowest real ones take 0.3 s."""
 
+LONGEST_ANSWER = 1024
+"""Characters; a longer answer is not looked at, so that whatever it is costs the process that asks milliseconds."""
+
 JUDGES: dict[str, Callable[[str, str, tuple[str, ...]], str]] = {
     "math": judge_mathematics,
     "number": judge_number,
@@ -84,6 +87,8 @@ def quick_verdict(claim: Claim) -> Verdict | None:
     Raises UserError for an answer type that has no verifier.
     """
     require_verifier(claim.answer_type)
+    if len(claim.answer) > LONGEST_ANSWER:
+        return Verdict(False, "unparsable", 0.0)
     start = time.perf_counter()
     if claim.answer_type == "math":
         reason = quick_reason(claim.gold, claim.answer)
