@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from lmm_r1.rewards.extract import extract_answer, last_answer
 from lmm_r1.rewards.format import think_answer_format
+from lmm_r1.rewards.limits import OutOfTime
 from lmm_r1.rewards.released import released_format
 from lmm_r1.rewards.verify import Claim, Verdict, quick_verdict, within_limits
 
@@ -57,3 +58,23 @@ def judge_quickly(claim: Claim) -> Verdict:
     """All that looks at an answer outside the workers."""
     quick_verdict(claim)
     return Verdict(False, "read", 0.0)
+
+
+def run_out_of_time(claim: Claim) -> Verdict:
+    def judge() -> str:
+        raise OutOfTime
+
+    return within_limits(judge)
+
+
+def slowly(claim: Claim) -> Verdict:
+    """A second that costs no processor time."""
+    time.sleep(1.0)
+    return Verdict(True, "ok", 1.0)
+
+
+def use_half_a_second(claim: Claim) -> Verdict:
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+    return Verdict(True, "ok", 0.5)
