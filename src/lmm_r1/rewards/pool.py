@@ -33,7 +33,8 @@ class VerifierPool:
     Started by the first claim that reaches it, so a batch that is settled before costs nothing. Workers are spawned,
     never forked: forking after CUDA or vLLM has started breaks both. They import neither torch nor the main script.
     Safe to use from any thread, and anew in a process that was forked. The workers end with `close`, with the pool
-    itself, with the interpreter, or with the process, however that ends.
+    itself, with the interpreter, or with the process, however that ends; one that is inside C when the process is
+    killed, once its claim has used up its time.
 
     `timeout` is seconds of processor time for each claim (so that a machine busy with sampling does not turn right
     answers into timeouts), `memory_gib` the address space of a worker, `cache_size` the number of verdicts remembered.
@@ -54,7 +55,7 @@ class VerifierPool:
         self._pool: ProcessPool | None = None
         self._stop: weakref.finalize | None = None
         self._owner = os.getpid()
-        self._answered = 0.0
+        self._last_answer = _LastAnswer()
         self._lock = threading.RLock()
 
     @property
@@ -123,7 +124,7 @@ class VerifierPool:
             if not missing:
                 return
             pool = self._started_pool()
-            self._answered = time.monotonic()
+            self._last_answer(None)
             try:
                 futures = [self._schedule(pool, verifier, claim) for claim in missing]
                 for claim, future in zip(missing, futures, strict=True):
@@ -139,17 +140,14 @@ class VerifierPool:
             future = pool.schedule(judge_once, args=(verifier, claim, self.timeout), timeout=_STUCK_SECONDS)
         except RuntimeError as error:  # what pebble raises where the pool is no longer active
             raise BrokenProcessPool(str(error)) from error
-        future.add_done_callback(self._note_answer)
+        future.add_done_callback(self._last_answer)
         return future
-
-    def _note_answer(self, future: Future) -> None:
-        self._answered = time.monotonic()
 
     def _verdict(self, pool: ProcessPool, claim: Claim, future: Future) -> Verdict:
         while not wait([future], _LOOK_SECONDS).done:
             if not pool.active:
                 raise BrokenProcessPool("the verification workers were stopped before they had answered")
-            if time.monotonic() - self._answered > _STALLED_SECONDS:
+            if time.monotonic() - self._last_answer.time > _STALLED_SECONDS:
                 raise RuntimeError(f"the verification workers have not answered for {_STALLED_SECONDS:.0f} seconds")
         try:
             return future.result()
@@ -197,7 +195,7 @@ class VerifierPool:
         except BaseException:
             stop()
             raise
-        self._pool, self._stop, self._answered = pool, stop, time.monotonic()
+        self._pool, self._stop = pool, stop
 
     def _remembered(self, verifier: Callable, claims: Iterable[Claim]) -> dict[Claim, Verdict]:
         with self._lock:
@@ -213,6 +211,15 @@ class VerifierPool:
             self._cache[verifier, claim] = verdict
             while len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
+
+
+class _LastAnswer:
+    """When a worker last answered. Apart from the pool, so that a future in flight does not keep the pool alive."""
+
+    time = 0.0
+
+    def __call__(self, future: Future | None) -> None:
+        self.time = time.monotonic()
 
 
 def _try_out(pool: ProcessPool) -> None:
