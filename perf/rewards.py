@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import random
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -103,11 +104,12 @@ def trl(batch: list[Item]) -> int:
 
 
 def processor_seconds() -> float:
-    """Of this process and its living children."""
+    """Of this process and its children, the living and the dead."""
+    dead = resource.getrusage(resource.RUSAGE_CHILDREN)
     ticks = 0
     for child in multiprocessing.active_children():
         ticks += sum(map(int, Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
-    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + dead.ru_utime + dead.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def timed(judge: Callable[[list[Item]], int], batch: list[Item]) -> tuple[float, float, int]:
@@ -140,12 +142,18 @@ def measure(batch: list[Item], arguments: argparse.Namespace) -> None:
         slow["TRL's accuracy_reward"] = trl
     else:
         print(HOW_TO_GET_TRL)
-    fresh, again, runs, counts = [], [], {name: [] for name in slow}, {}
+    different = list(
+        {(problem.answer, completion.text): (problem, completion) for problem, completion in batch}.values()
+    )
+    fresh, again, once, runs, counts = [], [], [], {name: [] for name in slow}, {}
     for _ in range(arguments.rounds):
         accuracy, judge = ours(arguments.workers)
         fresh.append(timed(judge, batch))
         counts = accuracy.statistics()
         again.append(timed(judge, batch))
+        accuracy.close()
+        accuracy, judge = ours(arguments.workers)
+        once.append(timed(judge, different))
         accuracy.close()
         for name, contender in slow.items():
             runs[name].append(timed(contender, part))
@@ -160,6 +168,7 @@ def measure(batch: list[Item], arguments: argparse.Namespace) -> None:
     for name, found in runs.items():
         print(line(name, found, len(part), base))
     print(line("AnswerAccuracy", fresh, len(batch), base))
+    print(line("AnswerAccuracy, each response of it once", once, len(different), base))
     print(line("AnswerAccuracy, the same batch again", again, len(batch), base))
     print(line("AnswerAccuracy, 1 % hostile", hostile, len(batch), base))
     for name, count in (("nothing hostile", counts), ("1 % hostile", hostile_counts)):

@@ -64,7 +64,8 @@ class WorkerProcess(context.SpawnProcess):
     """
 
     def terminate(self) -> None:
-        self.kill()
+        if self._parent_pid == os.getpid():  # not from a process forked from the parent, as it ends
+            self.kill()
 
     @staticmethod
     def _Popen(process: context.SpawnProcess) -> object:
