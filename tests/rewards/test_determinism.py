@@ -65,9 +65,9 @@ def test_in_a_thread_as_in_the_main_thread(expected: list) -> None:
     with VerifierPool(workers=1) as pool, ThreadPoolExecutor(1) as thread:
         verdicts = thread.submit(pool.judge, judge_claim, CLAIMS).result()
         # Without a pool each claim that needs algebra starts a process of its own, so only some of them.
-        few = thread.submit(lambda: [verdict_of(claim) for claim in CLAIMS[:14]]).result()
+        few = thread.submit(lambda: [verdict_of(claim) for claim in CLAIMS[:5]]).result()
     assert [[verdict.correct, verdict.reason] for verdict in verdicts] == expected
-    assert few == expected[:14]
+    assert few == expected[:5]
 
 
 SCRIPT = """
