@@ -40,6 +40,9 @@ train: $(STAMP)  ## train the laptop's FRE policy, from the shipped tiny model, 
 test: $(STAMP)  ## run every test, the slow ones included
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+mutants: $(STAMP)  ## break the verifier in every way we know and see a test fail for each
+	$(BIN)/python tests/mutation/verifier.py
+
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -62,4 +65,4 @@ tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into mo
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
 
-.PHONY: help setup train test lint tiny
+.PHONY: help setup train test mutants lint tiny

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from types import SimpleNamespace
 
-from lmm_r1.rewards.verify import Claim, Verdict, within_limits
+from lmm_r1.rewards.extract import extract_answer, last_answer
+from lmm_r1.rewards.format import think_answer_format
+from lmm_r1.rewards.limits import OutOfTime
+from lmm_r1.rewards.released import released_format
+from lmm_r1.rewards.verify import Claim, Verdict, quick_verdict, within_limits
 
 
 def never_end(claim: Claim) -> Verdict:
@@ -38,3 +43,38 @@ def stamp(claim: Claim) -> Verdict:
 
 def process_id(claim: Claim) -> Verdict:
     return Verdict(True, str(os.getpid()), 0.0)
+
+
+def read_response(claim: Claim) -> Verdict:
+    """All that looks at a whole response outside the workers; the response stands in place of the answer."""
+    extract_answer(claim.answer)
+    last_answer(claim.answer)
+    think_answer_format(claim.answer, truncated=False)
+    released_format(SimpleNamespace(text=claim.answer), None)
+    return Verdict(False, "read", 0.0)
+
+
+def judge_quickly(claim: Claim) -> Verdict:
+    """All that looks at an answer outside the workers."""
+    quick_verdict(claim)
+    return Verdict(False, "read", 0.0)
+
+
+def run_out_of_time(claim: Claim) -> Verdict:
+    def judge() -> str:
+        raise OutOfTime
+
+    return within_limits(judge)
+
+
+def slowly(claim: Claim) -> Verdict:
+    """A second that costs no processor time."""
+    time.sleep(1.0)
+    return Verdict(True, "ok", 1.0)
+
+
+def use_half_a_second(claim: Claim) -> Verdict:
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+    return Verdict(True, "ok", 0.5)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from lmm_r1.rewards.pool import VerifierPool
-from lmm_r1.rewards.verify import Claim, Verdict, judge_claim
+from lmm_r1.rewards.verify import Claim, Verdict, judge_claim, within_limits
 
 # What a worker runs travels by name, so it lives in a module that the worker can import as well.
 sys.path.insert(0, str(Path(__file__).parent))
 import hostile
+from processes import alive, descendants
 
 ALGEBRA = Claim("(x+1)^2", "x^2+2x+1", "math")
 
@@ -44,6 +47,13 @@ def test_the_others_of_a_batch_are_judged_beside_a_hostile_one(pool: VerifierPoo
 def test_a_worker_out_of_memory_is_a_verdict_and_the_pool_lives(pool: VerifierPool) -> None:
     assert pool.judge(hostile.fill_memory, [ALGEBRA])[0].reason == "killed"
     assert pool.judge(judge_claim, [ALGEBRA])[0].correct
+
+
+def test_running_out_of_memory_in_this_process_is_a_verdict() -> None:
+    def judge() -> str:
+        raise MemoryError
+
+    assert within_limits(judge).reason == "killed"
 
 
 def test_a_worker_that_dies_is_a_verdict_and_the_pool_lives(pool: VerifierPool) -> None:
@@ -99,11 +109,202 @@ def test_a_batch_without_claims_starts_nothing() -> None:
     assert not pool.started
 
 
+def test_the_processor_time_is_counted_for_each_claim() -> None:
+    with VerifierPool(workers=1, timeout=1.0) as pool:
+        claims = [ALGEBRA._replace(answer=str(n)) for n in range(5)]
+        assert all(verdict.correct for verdict in pool.judge(hostile.use_half_a_second, claims))
+
+
+def test_an_interrupted_worker_is_not_used_again() -> None:
+    with VerifierPool(workers=1) as pool:
+        before = pool.judge(hostile.process_id, [ALGEBRA])[0].reason
+        assert pool.judge(hostile.run_out_of_time, [ALGEBRA])[0].reason == "timeout"
+        assert pool.judge(hostile.process_id, [ALGEBRA._replace(answer="x")])[0].reason != before
+
+
+def test_signals_to_the_whole_job_do_not_reach_the_workers() -> None:
+    with VerifierPool(workers=1) as pool:
+        worker = pool.judge(hostile.process_id, [ALGEBRA])[0].reason
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(int(worker), signal_number)
+        assert pool.judge(hostile.process_id, [ALGEBRA._replace(answer="x")])[0].reason == worker
+        assert pool.statistics["restarts"] == 0
+
+
+def test_a_worker_that_dies_without_a_claim_is_replaced() -> None:
+    with VerifierPool(workers=1) as pool:
+        os.kill(int(pool.judge(hostile.process_id, [ALGEBRA])[0].reason), signal.SIGKILL)
+        time.sleep(0.5)  # pebble looks every tenth of a second
+        assert pool.judge(judge_claim, [ALGEBRA])[0].correct
+        assert pool.statistics["restarts"] + pool.statistics["killed"] == 1
+
+
+def test_workers_that_cannot_start_raise() -> None:
+    pool = VerifierPool(workers=1, memory_gib=0.03)
+    with pytest.raises(RuntimeError, match="memory_gib"):
+        pool.judge(judge_claim, [ALGEBRA])
+    assert not pool.started
+
+
+def test_closing_under_a_batch_raises_in_the_thread_that_waits() -> None:
+    pool = VerifierPool(workers=1)
+    raised: list[BaseException] = []
+
+    def judge() -> None:
+        try:
+            pool.judge(hostile.slowly, [ALGEBRA._replace(answer=str(n)) for n in range(30)])
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=judge)
+    thread.start()
+    while not pool.started:
+        time.sleep(0.1)
+    pool.close()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert len(raised) == 1
+    assert not pool.started
+
+
+def test_what_happened_is_counted() -> None:
+    with VerifierPool(workers=2) as pool:
+        pool.judge(judge_claim, [ALGEBRA, ALGEBRA, ALGEBRA._replace(answer="x")])
+        pool.judge(judge_claim, [ALGEBRA])
+        pool.judge(hostile.run_out_of_time, [ALGEBRA, ALGEBRA])
+        pool.judge(hostile.die, [ALGEBRA])
+        counts = pool.statistics
+    assert counts.pop("seconds") > 0
+    assert counts == {
+        "claims": 7, "repeated": 2, "cache_hits": 1, "judged": 4, "timeouts": 1, "killed": 1, "restarts": 0,
+    }  # fmt: skip
+
+
+def test_a_timeout_is_not_remembered() -> None:
+    with VerifierPool(workers=1) as pool:
+        for _ in range(2):
+            pool.judge(hostile.run_out_of_time, [ALGEBRA])
+        assert (pool.statistics["timeouts"], pool.statistics["cache_hits"]) == (2, 0)
+
+
 def test_close_leaves_no_process() -> None:
     pool = VerifierPool(workers=2)
     processes = {int(pool.judge(hostile.process_id, [ALGEBRA._replace(answer=str(n))])[0].reason) for n in range(6)}
     pool.close()
-    assert not any(_alive(process) for process in processes)
+    assert not any(alive(process) for process in processes)
+
+
+def test_a_pool_that_nobody_closed_leaves_no_process() -> None:
+    pool = VerifierPool(workers=1)
+    worker = int(pool.judge(hostile.process_id, [ALGEBRA])[0].reason)
+    del pool
+    gc.collect()
+    assert not alive(worker)
+
+
+def assert_gone(processes: set[int]) -> None:
+    deadline = time.monotonic() + 60
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+
+
+ENDINGS = """
+import os, sys, threading
+import hostile
+from lmm_r1.rewards.pool import VerifierPool
+from lmm_r1.rewards.verify import Claim, judge_claim
+
+pool = VerifierPool(workers=2, timeout=1.0)
+pool.judge(judge_claim, [Claim("(x+1)^2", "x^2+2x+1", "math")])
+print("started", flush=True)
+long = [Claim("x", "y" * 50_000 + str(n), "math") for n in range(2000)]
+work = {{
+    "idle": lambda: None,
+    "busy": lambda: pool.judge(hostile.never_end, [Claim("x", str(n), "math") for n in range(2)]),
+    "full": lambda: pool.judge(hostile.slowly, long),
+}}[{work!r}]
+if {place!r} == "main":
+    work()
+else:
+    threading.Thread(target=work, daemon=True).start()
+sys.stdin.readline()
+{ending}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("work", "place", "ending"),
+    [
+        ("idle", "main", "pass"),
+        ("busy", "thread", "raise SystemExit(1)"),
+        ("full", "thread", "pass"),
+        ("full", "thread", "pool.close()"),
+        ("busy", "thread", "os._exit(1)"),
+        ("idle", "main", signal.SIGINT),
+        ("busy", "main", signal.SIGINT),
+        ("full", "main", signal.SIGINT),
+        ("busy", "main", signal.SIGTERM),
+        ("busy", "main", signal.SIGKILL),
+        ("full", "thread", signal.SIGKILL),
+    ],
+)
+def test_no_end_of_the_process_leaves_an_orphan(work: str, place: str, ending: str | signal.Signals) -> None:
+    code = ENDINGS.format(work=work, place=place, ending=ending if isinstance(ending, str) else "")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    with process:
+        assert process.stdout.readline() == "started\n", process.stderr.read()
+        time.sleep(1.0)
+        children = descendants(process.pid)
+        if isinstance(ending, str):
+            process.stdin.write("\n")
+            process.stdin.close()
+        elif ending == signal.SIGINT:
+            os.killpg(process.pid, ending)  # as a terminal does
+        else:
+            process.send_signal(ending)
+        process.wait(timeout=30)
+    assert len(children) >= 2
+    assert_gone(children)
+
+
+FORKED = """
+import os
+from lmm_r1.rewards.pool import VerifierPool
+from lmm_r1.rewards.verify import Claim, judge_claim
+
+def judged(answer):
+    return pool.judge(judge_claim, [Claim("(x+1)^2", answer, "math")])[0].correct
+
+pool = VerifierPool(workers=1)
+assert judged("x^2+2x+1")
+child = os.fork()
+if child == 0:
+    assert judged("x^2+2*x+1")
+    raise SystemExit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert judged("x*x+2x+1")
+print(pool.statistics["restarts"])
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_process_gets_workers_of_its_own() -> None:
+    run = subprocess.run([sys.executable, "-c", FORKED], env=environment(), capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "0\n"), run.stderr
 
 
 SCRIPT = """
@@ -131,21 +332,9 @@ main()  # no guard: a worker that imported this script would run it again
 def test_a_hydra_script_with_torch_works_and_leaves_no_orphan(ending: str, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(folder=str(Path(__file__).parent), ending=ending))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     run = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, script], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120
     )
     lines = dict(line.split(" ", 1) for line in run.stdout.splitlines())
     assert (lines["verdict"], lines["heavy"]) == ("ok", "''"), run.stderr
-    deadline = time.monotonic() + 10
-    while _alive(int(lines["worker"])) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _alive(int(lines["worker"]))
-
-
-def _alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    assert_gone({int(lines["worker"])})

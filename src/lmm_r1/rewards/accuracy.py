@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lmm_r1.rewards.extract import extract_answer
 from lmm_r1.rewards.pool import VerifierPool
-from lmm_r1.rewards.verify import Claim, Verdict, judge_claim, quick_verdict
+from lmm_r1.rewards.verify import LONGEST_ANSWER, Claim, Verdict, judge_claim, quick_verdict
 
 if TYPE_CHECKING:
     from lmm_r1.types import Completion, Problem
+
+NO_ANSWER = Verdict(False, "no_answer", 0.0)
+TOO_LONG = Verdict(False, "unparsable", 0.0)
 
 
 class AnswerAccuracy:
@@ -21,14 +25,37 @@ class AnswerAccuracy:
 
     def __init__(self, workers: int = 2, timeout: float = 5.0, memory_gib: float = 2.0) -> None:
         self.pool = VerifierPool(workers, timeout, memory_gib)
+        self._statistics: dict[str, float] = {}
 
     def judge(self, items: Sequence[tuple[Problem, Completion]]) -> list[Verdict]:
-        """One verdict for each item, in order. Raises UserError for an answer type that has no verifier."""
+        """One verdict for each item, in order; equal answers to equal golds are judged once.
+
+        Raises UserError for an answer type that has no verifier.
+        """
+        start, before = time.perf_counter(), self.pool.statistics
         claims = [_claim(problem, completion) for problem, completion in items]
-        quick = [Verdict(False, "no_answer", 0.0) if claim is None else quick_verdict(claim) for claim in claims]
-        algebra = [claim for claim, verdict in zip(claims, quick, strict=True) if verdict is None]
-        judged = iter(self.pool.judge(judge_claim, algebra))
-        return [next(judged) if verdict is None else verdict for verdict in quick]
+        distinct = [claim for claim in dict.fromkeys(claims) if claim is not None]
+        verdicts: dict[Claim | None, Verdict | None] = {
+            claim: TOO_LONG if len(claim.answer) > LONGEST_ANSWER else quick_verdict(claim) for claim in distinct
+        }
+        verdicts[None] = NO_ANSWER
+        algebra = [claim for claim in distinct if verdicts[claim] is None]
+        verdicts.update(zip(algebra, self.pool.judge(judge_claim, algebra), strict=True))
+        pool = {name: count - before[name] for name, count in self.pool.statistics.items()}
+        answers = len(claims) - claims.count(None)
+        self._statistics = pool | {
+            "claims": answers,
+            "repeated": answers - len(distinct),
+            "seconds": time.perf_counter() - start,
+        }
+        return [verdicts[claim] for claim in claims]
+
+    def statistics(self) -> dict[str, float]:
+        """What the last batch took: the counts of `VerifierPool.statistics`, for this batch alone.
+
+        `claims - repeated - cache_hits - judged` needed no algebra. `seconds` are wall clock. Empty before any batch.
+        """
+        return dict(self._statistics)
 
     def close(self) -> None:
         self.pool.close()

@@ -24,6 +24,8 @@ class Accuracy(Protocol):
 
     def judge(self, items: Sequence[tuple[Problem, Completion]]) -> list[Verdict]: ...
 
+    def statistics(self) -> dict[str, float]: ...
+
     def close(self) -> None: ...
 
 
@@ -80,6 +82,10 @@ class RewardSum:
         """One score for each item, in order; each completion is a group of its own."""
         scored = self.score_groups([Group(problem, (), [completion]) for problem, completion in items])
         return [score for (score,) in scored]
+
+    def statistics(self) -> dict[str, float]:
+        """What verifying the last batch took, as `verifier/claims`, `verifier/timeouts`, `verifier/seconds`, …"""
+        return {f"verifier/{name}": value for name, value in self.accuracy.statistics().items()}
 
     def close(self) -> None:
         """Ends the worker processes."""

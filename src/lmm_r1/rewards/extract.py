@@ -7,7 +7,7 @@ import re
 from lmm_r1.rewards.answers.statement import final_statement
 from lmm_r1.rewards.tags import honest_tags
 
-_ANSWER_TAG = re.compile(r"<\s*(/?)\s*answer\b[^<>]*>", re.IGNORECASE)
+_ANSWER_TAG = re.compile(r"<\s*(?:/\s*)?answer\b[^<>]*>", re.IGNORECASE)
 _EXACT_TAGS = ("<answer>", "</answer>")
 
 

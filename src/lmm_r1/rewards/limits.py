@@ -19,7 +19,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raises `OutOfTime` once the process has used `seconds` of processor time inside the block.
 
     Processor time, so that a busy machine does not change a verdict. It interrupts Python code only: one long operation
-    inside C goes on, until `limit_processor` ends the worker. Works on the main thread only (it is a signal); SIGPROF
+    inside C goes on, until `processor_limit` ends the worker. Works on the main thread only (it is a signal); SIGPROF
     leaves the SIGALRM of other tools alone.
     """
 
@@ -43,11 +43,16 @@ def limit_memory(gibibytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def limit_processor(seconds: float) -> None:
-    """Has the kernel end this process with SIGXCPU after `seconds` more of processor time. For workers only.
+@contextmanager
+def processor_limit(seconds: float) -> Iterator[None]:
+    """Has the kernel end this process with SIGXCPU after `seconds` of processor time inside. For workers only.
 
     Nothing a library does can catch or delay it, and a busy machine does not bring it forward. Rounded up to whole
-    seconds.
+    seconds. Lifted at the end, so that a worker is never ended while it holds a lock of the pool's queue.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    previous, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (previous, hard))

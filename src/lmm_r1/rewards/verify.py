@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lmm_r1.answer_rules import EXACT, AnswerRules, known_answer_type
 from lmm_r1.errors import UserError
 from lmm_r1.rewards.answers.actions import judge_actions, judge_level, load_simulator
+from lmm_r1.rewards.answers.announcement import stated_answer
 from lmm_r1.rewards.answers.box import grade_boxes, judge_boxes
 from lmm_r1.rewards.answers.choice import judge_choice
 from lmm_r1.rewards.answers.collection import judge_own_set, judge_own_tuple, judge_set, judge_tuple
@@ -19,7 +20,6 @@ from lmm_r1.rewards.answers.free_text import grade_free_text, judge_free_text
 from lmm_r1.rewards.answers.interval import judge_interval, judge_own_interval
 from lmm_r1.rewards.answers.mathematics import judge_gold, quick_reason
 from lmm_r1.rewards.answers.relaxed import judge_relaxed
-from lmm_r1.rewards.answers.announcement import stated_answer
 from lmm_r1.rewards.answers.tolerance import judge_number, judge_value
 from lmm_r1.rewards.answers.words import judge_text, judge_yes_no
 from lmm_r1.rewards.claim import Claim, Judge

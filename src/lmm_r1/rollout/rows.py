@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 
@@ -54,6 +55,8 @@ COLUMNS = pa.schema(
 )
 """Besides these, a float column `reward/<term>` for each term. What scores say is null where nothing was scored."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 PLAIN_FIELDS = tuple(field.name for field in fields(Problem) if field.name not in ("id", "images", "choices", "rules"))
 """The fields of a problem that are stored as they are."""
 
@@ -85,11 +88,18 @@ def from_rows(table: pa.Table, read_image: Callable[[str], Image]) -> list[Group
     return list(groups.values())
 
 
+def _storable(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate: half a character, which JSON can hold and UTF-8 cannot."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 def _problem_row(problem: Problem, write_image: Callable[[Image], str]) -> dict[str, object]:
     plain = {name: getattr(problem, name) for name in PLAIN_FIELDS}
+    texts = {"question": _storable(problem.question), "answer": _storable(problem.answer)}
     images = [write_image(image) for image in problem.images]
     rules = asdict(problem.rules)
-    return {**plain, "problem": problem.id, "images": images, "choices": problem.choices, "rules": rules}
+    choices = [_storable(choice) for choice in problem.choices]
+    return {**plain, **texts, "problem": problem.id, "images": images, "choices": choices, "rules": rules}
 
 
 def _problem(row: Mapping, read_image: Callable[[str], Image]) -> Problem:
@@ -101,7 +111,8 @@ def _problem(row: Mapping, read_image: Callable[[str], Image]) -> Problem:
 
 
 def _completion_row(completion: Completion) -> dict[str, object]:
-    return {field.name: getattr(completion, field.name) for field in fields(Completion)}
+    values = {field.name: getattr(completion, field.name) for field in fields(Completion)}
+    return {**values, "text": _storable(completion.text)}
 
 
 def _completion(row: Mapping) -> Completion:

@@ -34,7 +34,8 @@ class RolloutStore:
     def write(self, groups: Sequence[Group], step: int, rank: int) -> Path:
         """Store the groups that `rank` sampled at `step`, in place of any it stored there before; returns the file.
 
-        Log-probabilities are kept in float32, as they were sampled; everything else is read back as it was.
+        Log-probabilities are kept in float32, as they were sampled; a lone surrogate in a text becomes U+FFFD;
+        everything else is read back as it was.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         shard = self.folder / f"step-{step:06d}-rank-{rank:04d}.parquet"

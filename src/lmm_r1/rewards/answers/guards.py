@@ -6,6 +6,8 @@ import re
 
 LONGEST_EXPRESSION = 512
 """Characters; a longer answer is not parsed."""
+LONGEST_RESPONSE = 20_000
+"""Characters; where an answer is looked for in a longer text, it is not looked for at all."""
 
 _POWER_TOWER = re.compile(r"[0-9)}]\s*(?:\^|\*\*)\s*[{(\s]*[0-9]+\s*[)}]*\s*(?:\^|\*\*)")
 _HUGE = re.compile(r"[0-9]{5,}[\s)}]*!|!\s*\)?\s*!|(?:\^|\*\*)\s*[{(\s]*(?:[0-9]{5,}|[0-9]+\s*!)")

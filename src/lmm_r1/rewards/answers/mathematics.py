@@ -12,7 +12,7 @@ from fractions import Fraction
 from lmm_r1.answer_rules import PERCENTS
 from lmm_r1.rewards.answers.cleaning import cleaned, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
-from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, differs_in_form, hopeless
+from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, LONGEST_RESPONSE, differs_in_form, hopeless
 from lmm_r1.rewards.answers.markup import bare, boxed_contents, plain_words
 from lmm_r1.rewards.answers.number import plain_number
 from lmm_r1.rewards.answers.statement import final_statement, stated_expression
@@ -168,4 +168,6 @@ def _closed(gold: str) -> str:
 
 def _worth_reading(text: str) -> bool:
     """Whether a text too long for an expression may hold one: a whole response."""
+    if len(text) > LONGEST_RESPONSE:
+        return False
     return "$" in text or "\\boxed" in text or "\\(" in text or "\\[" in text or "answer" in text.lower()

@@ -61,17 +61,3 @@ def exact_number(text: str) -> Fraction | None:
     if denominator == 0:
         return None
     return Fraction(-numerator if quotient[1] == "-" else numerator, denominator)
-
-
-def judge_number(gold: str, answer: str, choices: tuple[str, ...] = ()) -> str:
-    """Whether both are the same number, exactly; 0.333 is not 1/3, and NaN or infinity is no number."""
-    expected, given = exact_number(gold), exact_number(_value(answer))
-    if expected is None or given is None:
-        return "unparsable"
-    return "ok" if expected == given else "wrong"
-
-
-def _value(answer: str) -> str:
-    """The right side of `x = 5`, where the left is one letter; anything else unchanged."""
-    assigned = re.fullmatch(r"\s*\$?\s*[A-Za-z]\s*=\s*([^=]+)", answer)
-    return assigned[1].rstrip("$ .") if assigned else answer
