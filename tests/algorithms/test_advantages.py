@@ -129,6 +129,13 @@ def test_a_decoupled_term_ignores_its_own_scale_and_heeds_its_weight(rewards, sc
     assert torch.allclose(without, decoupled_normalised(terms[:1], torch.ones(1), eps=1e-4))
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_decoupled_advantages_have_deviation_one_whatever_the_number_of_terms(count):
+    terms = torch.rand(count, 6, 4, generator=torch.Generator().manual_seed(count))
+    advantages = decoupled_normalised(terms, torch.full((count,), 3.0), eps=0.0)
+    assert advantages.std() == pytest.approx(1)
+
+
 def test_decoupled_weights_must_be_as_many_as_the_terms():
     with pytest.raises(ValueError, match=r"terms must be \[K, P, G\] and weights \[K\]"):
         decoupled_normalised(torch.zeros(2, 3, 4), torch.ones(3), eps=1e-4)
