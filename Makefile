@@ -34,6 +34,18 @@ endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+# Other trainers bring their own pins, so what is compared with them lives apart. verl wants an older transformers than
+# the project's; its functions are plain torch and run without what it asks for.
+CONFORMANCE := .venv-conformance
+VERL := verl==0.9.1
+$(CONFORMANCE)/installed: requirements-conformance.txt requirements-common.txt Makefile
+	@rm -f $@
+	@test -x $(CONFORMANCE)/bin/python || $(PYTHON) -m venv $(CONFORMANCE)
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-conformance.txt || \
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(TORCH_CPU_INDEX) -r requirements-conformance.txt
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(VERL)
+	@touch $@
+
 train: $(STAMP)  ## train the laptop's FRE policy, from the shipped tiny model, in minutes
 	$(BIN)/python train.py stage=fre
 
@@ -42,6 +54,8 @@ test: $(STAMP)  ## run every test, the slow ones included
 
 mutants: $(STAMP)  ## break the verifier in every way we know and see a test fail for each
 	$(BIN)/python tests/mutation/verifier.py
+conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and verl's own code, in an environment of its own
+	$(CONFORMANCE)/bin/python -m pytest -q tests/conformance
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -65,4 +79,4 @@ tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into mo
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
 
-.PHONY: help setup train test mutants lint tiny
+.PHONY: help setup train test lint tiny mutants conformance

@@ -124,7 +124,7 @@ class GRPOModule(L.LightningModule):
         statistics = self._statistics(self.policy, experience, rows, with_entropy=True)
         current = statistics.logprobs
         old_logprobs = current.detach() if old is None else old[rows, : current.shape[1]].to(self.device)
-        token_loss = settings.loss(current, old_logprobs, advantages[:, None])
+        token_loss = settings.loss(current, old_logprobs, advantages[:, None], mask)
         losses = token_loss.loss
         kl = torch.zeros_like(losses)
         if reference is not None:
