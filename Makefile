@@ -54,6 +54,7 @@ test: $(STAMP)  ## run every test, the slow ones included
 
 mutants: $(STAMP)  ## break the verifier in every way we know and see a test fail for each
 	$(BIN)/python tests/mutation/verifier.py
+
 conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and verl's own code, in an environment of its own
 	$(CONFORMANCE)/bin/python -m pytest -q tests/conformance
 
