@@ -13,7 +13,12 @@ from lmm_r1.algorithms.losses import clipped_surrogate
 def loss_of(logprob: float, old: float, advantage: float, clip_low: float = 0.2, clip_high: float = 0.3):
     logprobs = torch.tensor([[logprob]], requires_grad=True)
     result = clipped_surrogate(
-        logprobs, torch.tensor([[old]]), torch.tensor([[advantage]]), clip_low=clip_low, clip_high=clip_high
+        logprobs,
+        torch.tensor([[old]]),
+        torch.tensor([[advantage]]),
+        torch.tensor([[True]]),
+        clip_low=clip_low,
+        clip_high=clip_high,
     )
     result.loss.sum().backward()
     return result, logprobs.grad.item()
