@@ -23,6 +23,15 @@ from lmm_r1.types import Experience
 
 def settings(**changes) -> AlgorithmSettings:
     values = {
+        "name": "grpo",
+        "advantage_of": "reward",
+        "resampling_rounds": 0,
+        "estimator": None,
+        "critic": None,
+        "correction": None,
+        "entropy_coef": 0.0,
+        "kl_in": "loss",
+        "kl_control": None,
         "advantage": functools.partial(group_normalised, eps=1e-4),
         "loss": functools.partial(clipped_surrogate, clip_low=0.2, clip_high=0.2),
         "aggregation": token_mean,

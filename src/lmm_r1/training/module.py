@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import lightning as L
@@ -20,25 +19,9 @@ from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
 from lmm_r1.training.splits import micro_batches, mini_batches, model_arguments
+from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What all optimiser steps of one rollout share, computed before the first of them. On the CPU, rows as in the
-    experience."""
-
-    advantages: torch.Tensor
-    """`[N, T]`, or `[N, 1]` where all tokens of a completion share one."""
-    old_logprobs: torch.Tensor | None
-    """`[N, T]`; None where the policy that takes the gradient is the one that sampled."""
-    reference_logprobs: torch.Tensor | None
-    """`[N, T]`; None at a KL coefficient of 0."""
-    values: torch.Tensor | None
-    """`[N, T]`, with a critic alone."""
-    returns: torch.Tensor | None
-    """`[N, T]`, likewise."""
 
 
 class GRPOModule(L.LightningModule):
@@ -248,7 +231,7 @@ class GRPOModule(L.LightningModule):
         )
 
     def _apply_gradients(self, model: nn.Module, index: int, max_norm: float) -> torch.Tensor:
-        """One step of the optimiser at `index` on the gradients of all processes; returns their norm before clipping."""
+        """A step of the optimiser at `index` on the gradients of all processes; returns their norm before clipping."""
         sum_gradients(self.trainer, model)
         norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
         self._optimiser(index).step()

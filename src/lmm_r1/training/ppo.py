@@ -9,12 +9,13 @@ from torch import nn
 
 from lmm_r1.algorithms.value import explained_variance, value_loss
 from lmm_r1.models.modes import in_evaluation_mode
-from lmm_r1.models.value import ValueModel
-from lmm_r1.training.module import GRPOModule, Targets
+from lmm_r1.models.value_model import ValueModel
+from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
 from lmm_r1.training.splits import micro_batches, model_arguments
+from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
 
