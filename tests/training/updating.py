@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -72,7 +72,8 @@ def _composed(overrides: tuple[str, ...]) -> dict:
 
 def configured(name: str, *overrides: str, **changes) -> AlgorithmSettings:
     """`conf/algorithm/<name>.yaml` with other values on top."""
-    return instantiate(deepcopy(_composed((f"algorithm={name}", *overrides))) | changes, _convert_="all")
+    algorithm = instantiate(_composed((f"algorithm={name}", *overrides)), _convert_="all")
+    return replace(algorithm, **changes)
 
 
 def experience_of(groups, processor, algorithm: AlgorithmSettings | None = None) -> Experience:
