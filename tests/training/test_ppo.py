@@ -38,6 +38,14 @@ def test_the_first_values_are_zero_and_padding_has_none(random_model, processor,
     assert torch.equal(critic(*arguments) != 0, arguments[2])
 
 
+def test_values_are_float32_in_any_precision(random_model, experience):
+    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True)
+    arguments = model_arguments(experience, torch.arange(6), torch.device("cpu"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert critic(*arguments).dtype == torch.float32
+    assert critic.bfloat16()(*arguments).dtype == torch.float32
+
+
 def test_a_value_is_that_of_the_state_before_its_token(random_model, experience):
     """Changing a token changes the values after it, and neither its own nor those before."""
     critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True).eval()

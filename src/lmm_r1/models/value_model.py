@@ -47,9 +47,9 @@ class ValueModel(nn.Module):
         )
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trunk is not None):
             hidden = trunk(**inputs, use_cache=False).last_hidden_state[:, predicting]
-        # The head works in float32 under mixed precision too: returns are sums, and small differences matter.
+        # In float32 whatever the precision of the rest: returns are sums, and small differences matter.
         with torch.autocast(hidden.device.type, enabled=False):
-            values = self.head(hidden.float()).squeeze(-1)
+            values = nn.functional.linear(hidden.float(), self.head.weight.float(), self.head.bias.float()).squeeze(-1)
         return values.masked_fill(~completion_mask, 0.0)
 
 
