@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import nn
 
+from lmm_r1.algorithms.returns import token_rewards
 from lmm_r1.models.logprobs import TokenStatistics, completion_statistics
+from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.distributed import sum_gradients, sum_over_processes
+from lmm_r1.training.estimators import TokenAdvantages
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
+from lmm_r1.training.splits import micro_batches, mini_batches, model_arguments
+from lmm_r1.training.targets import Targets
+from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
 
 
@@ -23,7 +29,25 @@ class GRPOModule(L.LightningModule):
 
     Optimisation is manual: an RL step is `inner_epochs` passes over the rollout, each of `mini_batches` optimiser
     steps, each of as many micro-batches as memory asks for. The result does not depend on the micro-batches.
+    `training.ppo` adds a critic.
     """
+
+    measured: ClassVar[tuple[str, ...]] = (
+        "policy/kl",
+        "policy/entropy",
+        "policy/clip_low",
+        "policy/clip_high",
+        "policy/ratio",
+        "policy/sampler_kl",
+        "policy/sampler_kl/text",
+        "policy/sampler_kl/image",
+        "policy/sampler_difference",
+        "policy/correction",
+        "policy/kl_of_completion",
+        "policy/loss",
+        "policy/grad_norm",
+    )
+    """What an update may measure, in the same order in all processes."""
 
     def __init__(
         self,
@@ -46,6 +70,7 @@ class GRPOModule(L.LightningModule):
         self.settings, self.temperature, self.seed = settings, temperature, seed
         self.optimiser_steps, self.phases = optimiser_steps, phases
         self.register_buffer("banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
+        self.kl_coef = settings.kl_coef
         self.steps_done = 0
         self.metrics: dict[str, float] = {}
 
@@ -54,7 +79,7 @@ class GRPOModule(L.LightningModule):
         """Whether the policy that takes the gradient is always the one that sampled, so that old = current."""
         return self.settings.mini_batches == 1 and self.settings.inner_epochs == 1
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         return optimiser_with_schedule(
             self.policy,
             learning_rate=self.settings.learning_rate,
@@ -73,111 +98,124 @@ class GRPOModule(L.LightningModule):
         self.steps_done += 1
 
     def _update(self, experience: Experience) -> None:
-        settings = self.settings
-        old = None if self.on_policy else self._logprobs(self.policy, experience)
-        reference = None if settings.kl_coef == 0 else self._reference_logprobs(experience)
-        sums = _MetricSums(self.device)
+        settings, metrics = self.settings, UpdateMetrics(self.measured, self.device)
+        targets = self._targets(experience, metrics)
         for inner_epoch in range(settings.inner_epochs):
             for rows in self._mini_batches(len(experience), inner_epoch):
-                self._optimiser_step(experience, rows, old, reference, sums)
-        self.metrics = sums.metrics(sum_over_processes(self.trainer, sums.values))
-        self.metrics["learning_rate"] = self.lr_schedulers().get_last_lr()[0]
+                self._optimiser_step(experience, rows, targets, metrics)
+        self.metrics = metrics.means(self._sum)
+        self.metrics["learning_rate"] = self._schedule().get_last_lr()[0]
+        if settings.kl_control is not None:
+            self._adapt_kl(experience)
+
+    def _targets(self, experience: Experience, metrics: UpdateMetrics) -> Targets:
+        """The passes without a gradient, as few as the settings allow, and the advantages of tokens."""
+        penalised = self.settings.kl_in == "reward" and self.kl_coef != 0
+        old = None if self.on_policy and not penalised else self._logprobs(self.policy, experience)
+        reference = None if self.kl_coef == 0 else self._reference_logprobs(experience)
+        penalty = self.settings.kl(old, reference) if penalised else None
+        values = self._values(experience)
+        advantages, returns = self._token_advantages(experience, penalty, values)
+        return Targets(advantages, old, reference, values, returns)
+
+    def _values(self, experience: Experience) -> torch.Tensor | None:
+        """`[N, T]` on the CPU: what a critic expects at each token; there is none here."""
+        return None
+
+    def _token_advantages(
+        self, experience: Experience, penalty: torch.Tensor | None, values: torch.Tensor | None
+    ) -> TokenAdvantages:
+        """Args: `penalty` is the KL estimate of each token `[N, T]`, where it is taken off the reward."""
+        if self.settings.estimator is None:
+            return TokenAdvantages(experience.advantages[:, None], None)
+        mask = experience.completion_mask
+        rewards = token_rewards(experience.advantages, penalty, mask, self.kl_coef)
+        return self.settings.estimator(rewards, values, mask, reduce=self._sum)
 
     def _optimiser_step(
-        self,
-        experience: Experience,
-        rows: torch.Tensor,
-        old: torch.Tensor | None,
-        reference: torch.Tensor | None,
-        sums: _MetricSums,
+        self, experience: Experience, rows: torch.Tensor, targets: Targets, metrics: UpdateMetrics
     ) -> None:
-        optimiser = self.optimizers()
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
-        count = sum_over_processes(self.trainer, count)
-        for micro in self._micro_batches(mask):
+        count = self._sum(count)
+        for micro in micro_batches(mask, self.settings.micro_batch_size):
             # Gradients meet once, after the last micro-batch: a parameter that only some micro-batches or some
             # processes use (the vision tower, in a mixed batch) is what DDP's own reduction loses or hangs on.
-            with optimiser.toggle_model(sync_grad=False):
-                losses = self._token_losses(experience, rows[micro.cpu()], old, reference, sums)
+            with self._optimiser().toggle_model(sync_grad=False):
+                losses = self._token_losses(experience, rows[micro.cpu()], targets, metrics)
                 loss = (losses * weights[micro, : losses.shape[1]]).sum() / count
                 self.manual_backward(loss)
-            sums.add_loss(loss)
-        sum_gradients(self.trainer, self.policy)
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
-        optimiser.step()
-        optimiser.zero_grad()
-        self.lr_schedulers().step()
-        sums.add_step(norm, self.trainer.world_size)
+            metrics.add("policy/loss", loss, 0)
+        norm = self._apply_gradients(self.policy, 0, self.settings.max_grad_norm)
+        # Every process takes the same step with the same norm: a share each, so that the sum counts it once.
+        share = 1 / self.trainer.world_size
+        metrics.add("policy/loss", 0.0, share)
+        metrics.add("policy/grad_norm", norm * share, share)
 
     def _token_losses(
-        self,
-        experience: Experience,
-        rows: torch.Tensor,
-        old: torch.Tensor | None,
-        reference: torch.Tensor | None,
-        sums: _MetricSums,
+        self, experience: Experience, rows: torch.Tensor, targets: Targets, metrics: UpdateMetrics
     ) -> torch.Tensor:
         """`[B, T]`: the policy loss of each token plus its share of the KL penalty."""
         settings = self.settings
-        mask, sampler_logprobs, advantages = self._columns(experience, rows)
         statistics = self._statistics(self.policy, experience, rows, with_entropy=True)
-        current = statistics.logprobs
-        old_logprobs = current.detach() if old is None else old[rows, : current.shape[1]].to(self.device)
-        token_loss = settings.loss(current, old_logprobs, advantages[:, None], mask)
+        current, length = statistics.logprobs, statistics.logprobs.shape[1]
+        mask = experience.completion_mask[rows, :length].to(self.device)
+        sampler = experience.sampler_logprobs[rows, :length].to(self.device)
+        advantages = targets.advantages[rows, :length].to(self.device)
+        old = current.detach() if targets.old_logprobs is None else targets.old_logprobs[rows, :length].to(self.device)
+        token_loss = settings.loss(current, old, advantages, mask)
         losses = token_loss.loss
+        if settings.correction is not None:
+            correction = settings.correction(old, sampler, mask)
+            losses = losses * correction
+            metrics.add_tokens(mask, correction=correction)
         kl = torch.zeros_like(losses)
-        if reference is not None:
-            kl = settings.kl(current, reference[rows, : current.shape[1]].to(self.device))
-            losses = losses + settings.kl_coef * kl
-        sums.add_tokens(
+        if targets.reference_logprobs is not None:
+            kl = settings.kl(current, targets.reference_logprobs[rows, :length].to(self.device))
+            if settings.kl_in == "loss":
+                losses = losses + self.kl_coef * kl
+        if settings.entropy_coef != 0:
+            losses = losses - settings.entropy_coef * statistics.entropy
+        metrics.add_tokens(
             mask,
             kl=kl,
             entropy=statistics.entropy,
             clip_low=token_loss.clipped_low,
             clip_high=token_loss.clipped_high,
-            sampler_kl=sampler_logprobs - old_logprobs,
-            sampler_difference=(sampler_logprobs - old_logprobs).abs(),
+            ratio=torch.exp(current.detach() - old),
         )
+        self._measure_mismatch(mask, sampler - old, experience.has_images[rows].to(self.device), metrics)
+        metrics.add("policy/kl_of_completion", (kl.detach() * mask).sum(), len(rows))
         return losses
 
-    def _columns(self, experience: Experience, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Mask and sampler log-probabilities `[B, T]`, cut to the longest completion of `rows`, and advantages."""
-        mask = experience.completion_mask[rows]
-        longest = int(mask.sum(dim=1).max())
-        return (
-            mask[:, :longest].to(self.device),
-            experience.sampler_logprobs[rows, :longest].to(self.device),
-            experience.advantages[rows].to(self.device),
-        )
+    def _measure_mismatch(
+        self, mask: torch.Tensor, difference: torch.Tensor, images: torch.Tensor, metrics: UpdateMetrics
+    ) -> None:
+        """How far the sampler's log-probabilities are from the trainer's, for problems with and without images."""
+        metrics.add_tokens(mask, sampler_kl=difference, sampler_difference=difference.abs())
+        for name, rows in (("text", ~images), ("image", images)):
+            metrics.add_tokens(mask & rows[:, None], **{f"sampler_kl/{name}": difference})
 
     def _statistics(
         self, model: nn.Module, experience: Experience, rows: torch.Tensor, *, with_entropy: bool
     ) -> TokenStatistics:
-        mask = experience.completion_mask[rows]
-        longest = int(mask.sum(dim=1).max())
-        groups = experience.group_index[rows].tolist()
-        pixels = [experience.pixel_values[group] for group in groups if experience.pixel_values[group] is not None]
-        grids = [experience.image_grid_thw[group] for group in groups if experience.pixel_values[group] is not None]
         return completion_statistics(
             model,
-            [experience.prompt_ids[group].to(self.device) for group in groups],
-            experience.completion_ids[rows, :longest].to(self.device),
-            mask[:, :longest].to(self.device),
-            torch.cat(pixels).to(self.device) if pixels else None,
-            torch.cat(grids).to(self.device) if grids else None,
+            *model_arguments(experience, rows, self.device),
             temperature=self.temperature,
             banned=self.banned,
             with_entropy=with_entropy,
+            entropy_gradient=with_entropy and self.settings.entropy_coef != 0,
         )
 
     @torch.no_grad()
     def _logprobs(self, model: nn.Module, experience: Experience) -> torch.Tensor:
-        """`[N, T]` on the CPU: the log-probabilities of all completions under `model`, without a gradient."""
+        """`[N, T]` on the CPU: the log-probabilities of all completions under `model`, without gradient or dropout."""
         logprobs = torch.zeros_like(experience.sampler_logprobs)
-        for rows in self._micro_batches(experience.completion_mask):
-            values = self._statistics(model, experience, rows, with_entropy=False).logprobs
-            logprobs[rows, : values.shape[1]] = values.cpu()
+        with in_evaluation_mode(model):
+            for rows in micro_batches(experience.completion_mask, self.settings.micro_batch_size):
+                values = self._statistics(model, experience, rows, with_entropy=False).logprobs
+                logprobs[rows, : values.shape[1]] = values.cpu()
         return logprobs
 
     def _reference_logprobs(self, experience: Experience) -> torch.Tensor:
@@ -188,52 +226,48 @@ class GRPOModule(L.LightningModule):
             return self._logprobs(self.policy, experience)
 
     def _mini_batches(self, size: int, inner_epoch: int) -> list[torch.Tensor]:
-        """The rows of each optimiser step: all at once, or a shuffle that the seed and the step decide."""
-        if self.settings.mini_batches == 1:
-            return [torch.arange(size)]
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.steps_done) * 1_009 + inner_epoch)
-        return list(torch.randperm(size, generator=generator).chunk(self.settings.mini_batches))
+        return mini_batches(
+            size, self.settings.mini_batches, seed=self.seed, step=self.steps_done, inner_epoch=inner_epoch
+        )
 
-    def _micro_batches(self, mask: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Positions within a mini-batch, completions of like length together so that little padding is computed."""
-        return iter(mask.sum(dim=1).argsort(stable=True).split(self.settings.micro_batch_size))
+    def _apply_gradients(self, model: nn.Module, index: int, max_norm: float) -> torch.Tensor:
+        """A step of the optimiser at `index` on the gradients of all processes; returns their norm before clipping."""
+        sum_gradients(self.trainer, model)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        self._optimiser(index).step()
+        self._optimiser(index).zero_grad()
+        self._schedule(index).step()
+        return norm
+
+    def _optimiser(self, index: int = 0) -> LightningOptimizer:
+        """The policy's is the first."""
+        optimisers = self.optimizers()
+        return optimisers[index] if isinstance(optimisers, list) else optimisers
+
+    def _schedule(self, index: int = 0) -> torch.optim.lr_scheduler.LRScheduler:
+        schedules = self.lr_schedulers()
+        return schedules[index] if isinstance(schedules, list) else schedules
+
+    def _sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over processes, where the tensor was."""
+        return sum_over_processes(self.trainer, tensor.to(self.device)).to(tensor.device)
+
+    def _adapt_kl(self, experience: Experience) -> None:
+        self.metrics["policy/kl_coef"] = self.kl_coef
+        completions = len(experience) * self.trainer.world_size
+        self.kl_coef = self.settings.kl_control(
+            self.kl_coef, self.metrics["policy/kl_of_completion"], batch_size=completions
+        )
 
     def transfer_batch_to_device(self, batch: RolloutBatch, device: torch.device, dataloader_idx: int) -> RolloutBatch:
         """Problems stay where they are; a micro-batch's tensors move when it is computed."""
         return batch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["steps_done"] = self.steps_done
+        checkpoint["steps_done"], checkpoint["kl_coef"] = self.steps_done, self.kl_coef
         # The prompt schedule is a function of `steps_done`; Lightning's own counts would fight it.
         checkpoint.pop("loops", None)
         checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.steps_done = checkpoint["steps_done"]
-
-
-class _MetricSums:
-    """Adds up a step's diagnostics on the device, to be reduced over processes in one go."""
-
-    PER_TOKEN = ("kl", "entropy", "clip_low", "clip_high", "sampler_kl", "sampler_difference")
-
-    def __init__(self, device: torch.device) -> None:
-        self.values = torch.zeros(len(self.PER_TOKEN) + 4, device=device)
-
-    def add_tokens(self, mask: torch.Tensor, **per_token: torch.Tensor) -> None:
-        for index, name in enumerate(self.PER_TOKEN):
-            self.values[index] += per_token[name].detach().float().mul(mask).sum()
-        self.values[-4] += mask.sum()
-
-    def add_loss(self, loss: torch.Tensor) -> None:
-        self.values[-3] += loss.detach()
-
-    def add_step(self, grad_norm: torch.Tensor, world_size: int) -> None:
-        # Every process takes the same step with the same norm: a share each, so that the sum counts it once.
-        self.values[-2] += grad_norm.detach() / world_size
-        self.values[-1] += 1 / world_size
-
-    def metrics(self, totals: torch.Tensor) -> dict[str, float]:
-        *per_token, tokens, loss, grad_norm, steps = totals.tolist()
-        metrics = {f"policy/{name}": total / tokens for name, total in zip(self.PER_TOKEN, per_token, strict=True)}
-        return metrics | {"policy/loss": loss / steps, "policy/grad_norm": grad_norm / steps}
+        self.steps_done, self.kl_coef = checkpoint["steps_done"], checkpoint["kl_coef"]
