@@ -24,7 +24,7 @@ STAGES = ("sft", "fre", "mgt")
 DTYPES = ("float32", "bfloat16")
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "float32", "bf16-true": "bfloat16"}
 """Lightning's precision, and the weights that it works on."""
-ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+ATTENTION = ("sdpa", "flex_attention")
 ACCELERATORS = ("cpu", "gpu")
 STRATEGIES = ("auto", "ddp")
 SCHEDULES = ("constant", "cosine")
@@ -199,8 +199,8 @@ def _check_trainer(config: Config) -> None:
             f"trainer.precision={precision}: works on {PRECISIONS[precision]} weights, but "
             f"model.dtype={config['model']['dtype']}"
         )
-    if accelerator == "cpu" and config["model"]["attention"].startswith("flash_attention"):
-        raise UserError(f"model.attention={config['model']['attention']}: needs a GPU; take sdpa")
+    if accelerator == "cpu" and config["model"]["attention"] == "flex_attention":
+        raise UserError("model.attention=flex_attention: needs a GPU; take sdpa")
 
 
 def _check_algorithm(config: Config) -> None:
@@ -214,7 +214,7 @@ def _check_algorithm(config: Config) -> None:
         number(config, "algorithm.loss.clip_low", 0, 1, above=True)
         number(config, "algorithm.loss.clip_high", 0, above=True)
     one_of(config, "algorithm.schedule", SCHEDULES)
-    for key in ("mini_batches", "inner_epochs", "micro_batch_size"):
+    for key in ("mini_batches", "inner_epochs", "micro_batch_tokens"):
         whole_number(config, f"algorithm.{key}", 1)
     betas = lookup(config, "algorithm.betas")
     if len(betas) != 2 or not all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
 import torch
 from torch import nn
 
-from lmm_r1.models.logprobs import TokenStatistics, completion_statistics
+from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.distributed import sum_gradients, sum_over_processes
+from lmm_r1.training.forward import ExperienceForward
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
@@ -43,6 +43,8 @@ class GRPOModule(L.LightningModule):
         self.policy = policy
         # In a tuple, so that Lightning neither trains the reference nor writes it into every checkpoint.
         self._reference = (reference,)
+        if reference is not None:
+            share_frozen_tower(policy, reference)
         self.settings, self.temperature, self.seed = settings, temperature, seed
         self.optimiser_steps, self.phases = optimiser_steps, phases
         self.register_buffer("banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
@@ -74,18 +76,25 @@ class GRPOModule(L.LightningModule):
 
     def _update(self, experience: Experience) -> None:
         settings = self.settings
-        old = None if self.on_policy else self._logprobs(self.policy, experience)
-        reference = None if settings.kl_coef == 0 else self._reference_logprobs(experience)
+        forward = ExperienceForward(
+            experience,
+            temperature=self.temperature,
+            banned=self.banned,
+            micro_batch_tokens=settings.micro_batch_tokens,
+        )
+        old = None if self.on_policy else forward.logprobs(self.policy)
+        reference = None if settings.kl_coef == 0 else self._reference_logprobs(forward)
         sums = _MetricSums(self.device)
         for inner_epoch in range(settings.inner_epochs):
-            for rows in self._mini_batches(len(experience), inner_epoch):
-                self._optimiser_step(experience, rows, old, reference, sums)
+            for rows in self._mini_batches(experience.group_index, inner_epoch):
+                self._optimiser_step(experience, forward, rows, old, reference, sums)
         self.metrics = sums.metrics(sum_over_processes(self.trainer, sums.values))
         self.metrics["learning_rate"] = self.lr_schedulers().get_last_lr()[0]
 
     def _optimiser_step(
         self,
         experience: Experience,
+        forward: ExperienceForward,
         rows: torch.Tensor,
         old: torch.Tensor | None,
         reference: torch.Tensor | None,
@@ -95,12 +104,12 @@ class GRPOModule(L.LightningModule):
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
         count = sum_over_processes(self.trainer, count)
-        for micro in self._micro_batches(mask):
+        for micro in forward.micro_batches(rows):
             # Gradients meet once, after the last micro-batch: a parameter that only some micro-batches or some
             # processes use (the vision tower, in a mixed batch) is what DDP's own reduction loses or hangs on.
             with optimiser.toggle_model(sync_grad=False):
-                losses = self._token_losses(experience, rows[micro.cpu()], old, reference, sums)
-                loss = (losses * weights[micro, : losses.shape[1]]).sum() / count
+                losses = self._token_losses(experience, forward, rows[micro], old, reference, sums)
+                loss = (losses * weights[micro.to(self.device), : losses.shape[1]]).sum() / count
                 self.manual_backward(loss)
             sums.add_loss(loss)
         sum_gradients(self.trainer, self.policy)
@@ -113,6 +122,7 @@ class GRPOModule(L.LightningModule):
     def _token_losses(
         self,
         experience: Experience,
+        forward: ExperienceForward,
         rows: torch.Tensor,
         old: torch.Tensor | None,
         reference: torch.Tensor | None,
@@ -121,7 +131,7 @@ class GRPOModule(L.LightningModule):
         """`[B, T]`: the policy loss of each token plus its share of the KL penalty."""
         settings = self.settings
         mask, sampler_logprobs, advantages = self._columns(experience, rows)
-        statistics = self._statistics(self.policy, experience, rows, with_entropy=True)
+        statistics = forward.statistics(self.policy, rows, with_entropy=True)
         current = statistics.logprobs
         old_logprobs = current.detach() if old is None else old[rows, : current.shape[1]].to(self.device)
         token_loss = settings.loss(current, old_logprobs, advantages[:, None])
@@ -151,52 +161,24 @@ class GRPOModule(L.LightningModule):
             experience.advantages[rows].to(self.device),
         )
 
-    def _statistics(
-        self, model: nn.Module, experience: Experience, rows: torch.Tensor, *, with_entropy: bool
-    ) -> TokenStatistics:
-        mask = experience.completion_mask[rows]
-        longest = int(mask.sum(dim=1).max())
-        groups = experience.group_index[rows].tolist()
-        pixels = [experience.pixel_values[group] for group in groups if experience.pixel_values[group] is not None]
-        grids = [experience.image_grid_thw[group] for group in groups if experience.pixel_values[group] is not None]
-        return completion_statistics(
-            model,
-            [experience.prompt_ids[group].to(self.device) for group in groups],
-            experience.completion_ids[rows, :longest].to(self.device),
-            mask[:, :longest].to(self.device),
-            torch.cat(pixels).to(self.device) if pixels else None,
-            torch.cat(grids).to(self.device) if grids else None,
-            temperature=self.temperature,
-            banned=self.banned,
-            with_entropy=with_entropy,
-        )
-
-    @torch.no_grad()
-    def _logprobs(self, model: nn.Module, experience: Experience) -> torch.Tensor:
-        """`[N, T]` on the CPU: the log-probabilities of all completions under `model`, without a gradient."""
-        logprobs = torch.zeros_like(experience.sampler_logprobs)
-        for rows in self._micro_batches(experience.completion_mask):
-            values = self._statistics(model, experience, rows, with_entropy=False).logprobs
-            logprobs[rows, : values.shape[1]] = values.cpu()
-        return logprobs
-
-    def _reference_logprobs(self, experience: Experience) -> torch.Tensor:
+    def _reference_logprobs(self, forward: ExperienceForward) -> torch.Tensor:
         (reference,) = self._reference
         if reference is not None:
-            return self._logprobs(reference.to(self.device), experience)
+            return forward.logprobs(reference.to(self.device))
         with self.policy.disable_adapter():
-            return self._logprobs(self.policy, experience)
+            return forward.logprobs(self.policy)
 
-    def _mini_batches(self, size: int, inner_epoch: int) -> list[torch.Tensor]:
-        """The rows of each optimiser step: all at once, or a shuffle that the seed and the step decide."""
+    def _mini_batches(self, group_index: torch.Tensor, inner_epoch: int) -> list[torch.Tensor]:
+        """The rows of each optimiser step: all at once, or a shuffle that the seed and the step decide.
+
+        Groups are shuffled whole, so that a prompt is computed in one step alone; steps are of equal size, and a group
+        is cut where one ends.
+        """
         if self.settings.mini_batches == 1:
-            return [torch.arange(size)]
+            return [torch.arange(len(group_index))]
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.steps_done) * 1_009 + inner_epoch)
-        return list(torch.randperm(size, generator=generator).chunk(self.settings.mini_batches))
-
-    def _micro_batches(self, mask: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Positions within a mini-batch, completions of like length together so that little padding is computed."""
-        return iter(mask.sum(dim=1).argsort(stable=True).split(self.settings.micro_batch_size))
+        turn = torch.randperm(int(group_index.max()) + 1, generator=generator)
+        return list(turn[group_index].argsort(stable=True).chunk(self.settings.mini_batches))
 
     def transfer_batch_to_device(self, batch: RolloutBatch, device: torch.device, dataloader_idx: int) -> RolloutBatch:
         """Problems stay where they are; a micro-batch's tensors move when it is computed."""
