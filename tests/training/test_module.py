@@ -97,7 +97,9 @@ def test_the_gradient_does_not_depend_on_the_micro_batches(random_model, process
     steps = []
     for tokens in (10_000, 150, 1):
         policy = load_policy(str(random_model), "float32")
-        steps.append(fit(policy, experience, banned, settings(aggregation=aggregation, micro_batch_tokens=tokens))[1][0])
+        steps.append(
+            fit(policy, experience, banned, settings(aggregation=aggregation, micro_batch_tokens=tokens))[1][0]
+        )
     assert difference(steps[0], steps[1]) < 1e-5
     assert difference(steps[0], steps[2]) < 1e-5
 

@@ -41,10 +41,10 @@ class PackedRow:
     """For each group, its completions' lengths."""
 
     def to(self, device: torch.device) -> PackedRow:
-        moved = {name: getattr(self, name).to(device) for name in ("token_ids", "position_ids", "predicting", "sampled")}
-        return PackedRow(
-            **moved, prompt_lengths=self.prompt_lengths, completion_lengths=self.completion_lengths
-        )
+        moved = {
+            name: getattr(self, name).to(device) for name in ("token_ids", "position_ids", "predicting", "sampled")
+        }
+        return PackedRow(**moved, prompt_lengths=self.prompt_lengths, completion_lengths=self.completion_lengths)
 
 
 def pack(groups: Sequence[PromptGroup], positions: Callable[[PromptGroup], Tensor]) -> PackedRow:
@@ -97,19 +97,24 @@ def fill_rows(
     pieces = _pieces(prompt_lengths, completion_lengths, group_of, budget)
     sizes = [prompt_lengths[group_of[piece[0]]] + sum(completion_lengths[i] for i in piece) for piece in pieces]
     longest_first = sorted(range(len(pieces)), key=lambda piece: (-sizes[piece], piece))
-    limit = max(budget, *sizes)
-    count = -(-sum(sizes) // limit)
+    too_long = [piece for piece in longest_first if sizes[piece] > budget]
+    rows = [[piece] for piece in too_long] + _evenly(longest_first[len(too_long) :], sizes, budget)
+    rows = [sorted(row, key=lambda piece: (prompt_lengths[group_of[pieces[piece][0]]], piece)) for row in rows]
+    return [[completion for piece in row for completion in pieces[piece]] for row in rows]
+
+
+def _evenly(longest_first: list[int], sizes: list[int], budget: int) -> list[list[int]]:
+    """The pieces in as few rows as the budget allows, each piece in the row that was the emptiest."""
+    count = -(-sum(sizes[piece] for piece in longest_first) // budget)
     while True:
         rows, loads = [[] for _ in range(count)], [0] * count
         for piece in longest_first:
             emptiest = loads.index(min(loads))
             rows[emptiest].append(piece)
             loads[emptiest] += sizes[piece]
-        if max(loads) <= limit:
-            break
+        if max(loads, default=0) <= budget:
+            return rows
         count += 1
-    rows = [sorted(row, key=lambda piece: (prompt_lengths[group_of[pieces[piece][0]]], piece)) for row in rows]
-    return [[completion for piece in row for completion in pieces[piece]] for row in rows]
 
 
 def _pieces(

@@ -50,9 +50,7 @@ class PrefixBatch:
 
     def split(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """`[places, heads, D]` into prompts `[Q, heads, P, D]` and completions `[R, heads, T, D]`."""
-        prompts, completions = tensor.split(
-            [self.prompts * self.prompt_length, self.rows * self.completion_length]
-        )
+        prompts, completions = tensor.split([self.prompts * self.prompt_length, self.rows * self.completion_length])
         return (
             prompts.unflatten(0, (self.prompts, self.prompt_length)).transpose(1, 2),
             completions.unflatten(0, (self.rows, self.completion_length)).transpose(1, 2),

@@ -53,13 +53,14 @@ class _TokenLogprobs(torch.autograd.Function):
         product_weight = weight.to(dtype)
         for chunk in _chunks(len(hidden)):
             logits = _logits(hidden[chunk].to(dtype), product_weight, temperature, banned)
-            normaliser[chunk] = logits.logsumexp(-1)
-            logits.sub_(normaliser[chunk, None])
-            logprobs[chunk] = logits.gather(-1, sampled[chunk, None]).squeeze(-1)
+            # Not logits - logsumexp: where p is nearly 1, log p would be lost in the rounding of large logits.
+            every = logits.log_softmax(-1)
+            logprobs[chunk] = every.gather(-1, sampled[chunk, None]).squeeze(-1)
+            normaliser[chunk] = logits.gather(-1, sampled[chunk, None]).squeeze(-1) - logprobs[chunk]
             if with_entropy:
-                probabilities = logits.exp()
+                probabilities = torch.exp(every, out=logits)
                 # 0 · log 0 is 0 here.
-                entropy[chunk] = -torch.linalg.vecdot(probabilities, logits.index_fill_(-1, banned, 0.0))
+                entropy[chunk] = -torch.linalg.vecdot(probabilities, every.index_fill_(-1, banned, 0.0))
         ctx.save_for_backward(hidden, weight, sampled, banned, normaliser)
         ctx.temperature, ctx.dtype = temperature, dtype
         ctx.mark_non_differentiable(entropy)

@@ -15,9 +15,7 @@ from lmm_r1.types import Experience
 class ExperienceForward:
     """Scores the completions of an `Experience`. Made anew for every step: image features go with it."""
 
-    def __init__(
-        self, experience: Experience, *, temperature: float, banned: Tensor, micro_batch_tokens: int
-    ) -> None:
+    def __init__(self, experience: Experience, *, temperature: float, banned: Tensor, micro_batch_tokens: int) -> None:
         """Args: as in `completion_statistics`; `micro_batch_tokens` as in `AlgorithmSettings`."""
         self._experience, self._temperature, self._banned = experience, temperature, banned
         self._micro_batch_tokens = micro_batch_tokens
