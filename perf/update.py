@@ -1,6 +1,6 @@
 """The update phase alone: packed rows with shared prompts against a padded batch of whole sequences.
 
-    PYTHONPATH=src python perf/update.py [--runs 5] [--quick] > perf/results/update.md
+    PYTHONPATH=src python perf/update.py [--runs 5] > perf/results/update.md
 
 Both compute the same loss and the same gradients with the same weights: the shipped tiny model, or for memory one
 with random weights and Qwen's vocabulary. "Padded" is `models.logprobs.completion_statistics`, one group a
@@ -10,7 +10,6 @@ micro-batch, its fastest; "packed" is what training runs, `training.forward.Expe
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -19,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -26,7 +26,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from lmm_r1.models.loading import load_policy, load_processor
 from lmm_r1.models.logprobs import completion_statistics
@@ -119,10 +118,11 @@ class Workload:
         return max(float((ours[name] - plain[name]).abs().max()) for name in plain) / largest
 
     def seconds(self, update: Callable[[], None]) -> float:
-        begin = time.perf_counter()
+        """Processor time of one update: other work on the machine disturbs it less than a clock on the wall."""
+        begin = time.process_time()
         update()
         self.model.zero_grad()
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
 
 def compare(name: str, workload: Workload, runs: int) -> str:
@@ -135,3 +135,106 @@ def compare(name: str, workload: Workload, runs: int) -> str:
         f"| {name} | {packed * 1e3:.0f} ms | {padded * 1e3:.0f} ms | **{padded / packed:.1f}** "
         f"({ratios[0]:.1f}–{ratios[-1]:.1f}) | {difference:.0e} |"
     )
+
+
+def print_comparison(prompts: int, runs: int) -> None:
+    print("## Time\n\n| prompts | packed | padded | ratio (least–most) | difference of the gradients |")
+    print("| --- | --- | --- | --- | --- |")
+    shapes = {
+        "512 text tokens, G = 16, 64 new": Workload(prompts, 16, 512, 64, None),
+        "512 tokens, 256 of them of an image, G = 16, 64 new": Workload(prompts, 16, 512, 64, 448),
+        "stage=fre by default: 45 text tokens, G = 8, 40 new": Workload(8 * prompts, 8, 45, 40, None),
+    }
+    for name, workload in shapes.items():
+        print(compare(name, workload, runs), flush=True)
+
+
+def print_scaling(runs: int) -> None:
+    """How the packed update's time grows as one size doubles and the rest stays."""
+    base = {"prompts": 4, "samples": 4, "prompt_tokens": 128, "new_tokens": 32, "side": 112}
+    doubled = {name: base | {name: 2 * size} for name, size in base.items()}
+    print("\n## Scaling of the packed update\n\n| | time | of the base |\n| --- | --- | --- |")
+    first = None
+    for name, sizes in {"base": base, **doubled}.items():
+        workload = Workload(**sizes)
+        workload.packed()
+        seconds = statistics.median(workload.seconds(workload.packed) for _ in range(runs))
+        first = first or seconds
+        what = ", ".join(f"{key} {size}" for key, size in base.items()) if name == "base" else f"{name} × 2"
+        print(f"| {what} | {seconds * 1e3:.0f} ms | {seconds / first:.2f} |", flush=True)
+
+
+def print_memory(new_tokens: tuple[int, ...]) -> None:
+    """Peaks, each measured in a process of its own."""
+    print(
+        f"\n## Memory\n\nPeak resident memory of the update above what the process held before it; {QWEN_VOCABULARY:,} "
+        "words, the tiny model's\nlayers with random weights, one group of 16 behind 64 tokens.\n"
+    )
+    print("| new tokens | packed | padded |\n| --- | --- | --- |")
+    for tokens in new_tokens:
+        peaks = [_peak(way, tokens) for way in ("packed", "padded")]
+        print(f"| 16 × {tokens} | {peaks[0]:.0f} MB | {peaks[1]:.0f} MB |", flush=True)
+
+
+def _peak(way: str, tokens: int) -> float:
+    command = [sys.executable, __file__, "--peak-of", way, str(tokens)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def print_peak(way: str, tokens: int) -> None:
+    workload = Workload(1, 16, 64, tokens, None)
+    config = workload.model.config
+    config.text_config.vocab_size = QWEN_VOCABULARY
+    workload.model = type(workload.model)._from_config(config).train()
+    before = resident_megabytes()
+    getattr(workload, way)()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)
+
+
+def print_leak(steps: int) -> None:
+    """Resident memory over many steps with images, the tower frozen so that features are remembered."""
+    workload = Workload(2, 4, 64, 8, 112)
+    workload.model.model.visual.requires_grad_(False)
+    sizes = {}
+    for step in range(1, steps + 1):
+        workload.packed()
+        workload.model.zero_grad()
+        if step in (steps // 10, steps):
+            sizes[step] = resident_megabytes()
+    texts = [f"{size:.0f} MB after {step} steps" for step, size in sizes.items()]
+    print(f"\n## Growth\n\nResident memory with images and a frozen tower: {', '.join(texts)}.")
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def processor_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--prompts", type=int, default=2, help="groups in the large shapes")
+    parser.add_argument("--leak-steps", type=int, default=200)
+    parser.add_argument("--peak-of", nargs=2, metavar=("WAY", "TOKENS"), help="one peak of memory alone")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if arguments.peak_of:
+        print_peak(arguments.peak_of[0], int(arguments.peak_of[1]))
+        return
+    print(f"# The update phase\n\n`python {' '.join(sys.argv)}`: torch {version('torch')}, transformers ", end="")
+    print(f"{version('transformers')}, {processor_name()}, one thread, float32.\nTimes are medians of ", end="")
+    print(f"{arguments.runs} alternating runs, in processor time.\n")
+    print_comparison(arguments.prompts, arguments.runs)
+    print_scaling(arguments.runs)
+    print_memory((16, 32, 64))
+    print_leak(arguments.leak_steps)
+
+
+if __name__ == "__main__":
+    main()
