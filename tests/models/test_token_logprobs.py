@@ -36,10 +36,28 @@ def test_chunks_equal_a_log_softmax_over_everything(monkeypatch, chunk, temperat
     expected, expected_entropy = whole(hidden, weight, sampled, temperature)
     torch.testing.assert_close(logprobs, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(entropy, expected_entropy, rtol=1e-5, atol=1e-5)
+    assert not entropy.requires_grad
     factors = torch.linspace(-1, 2, len(sampled))
     ours = torch.autograd.grad((logprobs * factors).sum(), (hidden, weight))
     plain = torch.autograd.grad((expected * factors).sum(), (hidden, weight))
     for mine, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("of_logprobs", [0.0, 1.0])
+def test_the_entropy_has_the_gradient_of_its_definition(monkeypatch, of_logprobs) -> None:
+    monkeypatch.setattr(module, "CHUNK_TOKENS", 4)
+    hidden, weight, sampled = inputs()
+    logprobs, entropy = token_logprobs(
+        hidden, weight, sampled, temperature=0.7, banned=BANNED, with_entropy=True, entropy_gradient=True
+    )
+    logits = (hidden @ weight.T / 0.7)[:, [word for word in range(50) if word not in BANNED]].double()
+    every = logits.log_softmax(-1)
+    expected, _ = whole(hidden, weight, sampled, 0.7)
+    factors = torch.linspace(-1, 2, len(sampled))
+    ours = torch.autograd.grad(((entropy + of_logprobs * logprobs) * factors).sum(), (hidden, weight))
+    plain = -(every.exp() * every).sum(-1).float() + of_logprobs * expected
+    for mine, other in zip(ours, torch.autograd.grad((plain * factors).sum(), (hidden, weight)), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
 
 

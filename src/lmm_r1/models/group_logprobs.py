@@ -23,6 +23,7 @@ def group_statistics(
     temperature: float,
     banned: Tensor,
     with_entropy: bool,
+    entropy_gradient: bool = False,
 ) -> TokenStatistics:
     """Score the completions of `groups` in one packed row, each group's prompt computed once.
 
@@ -34,6 +35,8 @@ def group_statistics(
         image_features: `[visual tokens, H]`, of all groups' images in order; None for text.
         temperature: what the sampler divided its logits by, above 0.
         banned: ids `[K]` that the sampler never draws: they take no part in the softmax.
+        with_entropy: whether to compute the entropy of each token's distribution as well.
+        entropy_gradient: whether that entropy carries a gradient.
 
     Returns:
         statistics whose shape is not `[B, T]` but `[S]`: the S sampled tokens of all groups in order.
@@ -62,6 +65,7 @@ def group_statistics(
         temperature=temperature,
         banned=banned,
         with_entropy=with_entropy,
+        entropy_gradient=entropy_gradient,
     )
     return TokenStatistics(logprobs, entropy)
 

@@ -12,7 +12,14 @@ CHUNK_TOKENS = 256
 
 
 def token_logprobs(
-    hidden: Tensor, weight: Tensor, sampled: Tensor, *, temperature: float, banned: Tensor, with_entropy: bool
+    hidden: Tensor,
+    weight: Tensor,
+    sampled: Tensor,
+    *,
+    temperature: float,
+    banned: Tensor,
+    with_entropy: bool,
+    entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probability of each sampled token under softmax(W·h / temperature) without the banned ids, and the entropy.
 
@@ -28,13 +35,16 @@ def token_logprobs(
         banned: ids `[K]` that take no part in the softmax.
 
     Returns:
-        log-probabilities `[S]` float32 with gradient, and entropies `[S]` float32 in nats without, or None.
+        log-probabilities `[S]` float32 with gradient, and entropies `[S]` float32 in nats, or None; these have a
+        gradient with `entropy_gradient`.
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     with torch.autocast(device, enabled=False):
         logprobs, entropy = _TokenLogprobs.apply(hidden, weight, sampled, banned, temperature, with_entropy, dtype)
-    return logprobs, entropy if with_entropy else None
+    if not with_entropy:
+        return logprobs, None
+    return logprobs, entropy if entropy_gradient else entropy.detach()
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -61,25 +71,31 @@ class _TokenLogprobs(torch.autograd.Function):
                 probabilities = torch.exp(every, out=logits)
                 # 0 · log 0 is 0 here.
                 entropy[chunk] = -torch.linalg.vecdot(probabilities, every.index_fill_(-1, banned, 0.0))
-        ctx.save_for_backward(hidden, weight, sampled, banned, normaliser)
+        ctx.save_for_backward(hidden, weight, sampled, banned, normaliser, entropy)
         ctx.temperature, ctx.dtype = temperature, dtype
-        ctx.mark_non_differentiable(entropy)
+        ctx.set_materialize_grads(False)
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, sampled, banned, normaliser = ctx.saved_tensors
+    def backward(ctx: Any, of_logprobs: Tensor | None, of_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
+        hidden, weight, sampled, banned, normaliser, entropy = ctx.saved_tensors
+        if of_logprobs is None:
+            of_logprobs = torch.zeros_like(normaliser)
         of_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
         of_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         with torch.autocast(hidden.device.type, enabled=False):
             product_weight = weight.to(ctx.dtype)
             for chunk in _chunks(len(hidden)):
                 inputs = hidden[chunk].to(ctx.dtype)
-                logits = _logits(inputs, product_weight, ctx.temperature, banned)
-                # d log p(sampled) / d logits is 1 at the sampled one, less the probabilities.
-                scale = (gradient[chunk] / ctx.temperature)[:, None]
-                logits.sub_(normaliser[chunk, None]).exp_().mul_(-scale).scatter_add_(-1, sampled[chunk, None], scale)
-                of_logits = logits.to(ctx.dtype)
+                every = _logits(inputs, product_weight, ctx.temperature, banned).sub_(normaliser[chunk, None])
+                # With l = log p: dl(sampled)/dz = [sampled] - p, and dH/dz = -p·(l + H).
+                of_logits, scale = every.exp(), of_logprobs[chunk, None]
+                if of_entropy is None:
+                    of_logits.mul_(-scale)
+                else:
+                    every.index_fill_(-1, banned, 0.0).add_(entropy[chunk, None]).mul_(of_entropy[chunk, None])
+                    of_logits.mul_(every.add_(scale).neg_())
+                of_logits = of_logits.scatter_add_(-1, sampled[chunk, None], scale).div_(ctx.temperature).to(ctx.dtype)
                 if of_hidden is not None:
                     of_hidden[chunk] = (of_logits @ product_weight).to(hidden.dtype)
                 if of_weight is not None and ctx.dtype == torch.float32:

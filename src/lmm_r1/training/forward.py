@@ -35,7 +35,9 @@ class ExperienceForward:
             )
         ]
 
-    def statistics(self, model: nn.Module, rows: Tensor, *, with_entropy: bool) -> TokenStatistics:
+    def statistics(
+        self, model: nn.Module, rows: Tensor, *, with_entropy: bool, entropy_gradient: bool = False
+    ) -> TokenStatistics:
         """Of the completions `rows` `[B]`, in their order, as `[B, T]` up to the longest of them."""
         experience, lengths = self._experience, self._lengths[rows]
         groups = experience.group_index[rows].tolist()
@@ -55,6 +57,7 @@ class ExperienceForward:
             temperature=self._temperature,
             banned=self._banned,
             with_entropy=with_entropy,
+            entropy_gradient=entropy_gradient,
         )
         longest = int(lengths.max())
         # Where each sampled token belongs in [B, T], in the packed order.
