@@ -34,11 +34,26 @@ endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+# Other trainers bring their own pins, so what is compared with them lives apart. verl wants an older transformers than
+# the project's; its functions are plain torch and run without what it asks for.
+CONFORMANCE := .venv-conformance
+VERL := verl==0.9.1
+$(CONFORMANCE)/installed: requirements-conformance.txt requirements-common.txt Makefile
+	@rm -f $@
+	@test -x $(CONFORMANCE)/bin/python || $(PYTHON) -m venv $(CONFORMANCE)
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-conformance.txt || \
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(TORCH_CPU_INDEX) -r requirements-conformance.txt
+	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(VERL)
+	@touch $@
+
 train: $(STAMP)  ## train the laptop's FRE policy, from the shipped tiny model, in minutes
 	$(BIN)/python train.py stage=fre
 
 test: $(STAMP)  ## run every test, the slow ones included
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and verl's own code, in an environment of its own
+	$(CONFORMANCE)/bin/python -m pytest -q tests/conformance
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -62,4 +77,4 @@ tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into mo
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
 
-.PHONY: help setup train test lint tiny
+.PHONY: help setup train test conformance lint tiny

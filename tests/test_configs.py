@@ -28,6 +28,7 @@ OWN_DATA = ("fre_multimodal", "mgt_domain_chain", "mgt_domain_shape")
 """The ablations that bring generated problems with them."""
 FILES = ("local", "gsm8k", "easy_vqa", "deepscaler", "vermulti65k", "vermulti_geo")
 PAPER_ROWS = ("fre_text", "fre_multi", "mgt_geo", "mgt_percereason", "direct_rl_geo")
+RELEASED_ROWS = ("fre_text_released", "fre_multi_released", "mgt_geo_released", "direct_rl_geo_released")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,6 +54,7 @@ def needed(group: str, option: str) -> list[str]:
     return {
         ("model", "hub"): ["model.path=organisation/name"],
         ("rollout", "replay"): ["rollout.engine.folder=rollouts"],
+        ("kl_control", "adaptive"): ["algorithm.kl_coef=0.01"],
         ("dataset", "synthetic_traces"): ["stage=sft"],
     }.get((group, option), [])
 
@@ -141,7 +143,7 @@ def test_debugging_is_small_whatever_was_chosen(stage):
     assert config["trainer"]["prompts_per_step"] * config["rollout"]["samples"] == 8
 
 
-@pytest.mark.parametrize("row", PAPER_ROWS)
+@pytest.mark.parametrize("row", PAPER_ROWS + RELEASED_ROWS)
 def test_a_row_of_the_paper_can_be_wired_up_on_a_laptop(row):
     config = training(f"experiment={row}", "debug=tiny", "dataset.path=problems.jsonl")
     validate_training(config)
@@ -150,18 +152,19 @@ def test_a_row_of_the_paper_can_be_wired_up_on_a_laptop(row):
 
 
 @pytest.mark.parametrize(
-    ("row", "stage", "dataset", "prompts", "steps", "learning_rate", "init_from"),
+    ("row", "stage", "dataset", "prompts", "steps", "learning_rates", "init_from"),
     [
-        ("fre_text", "fre", "deepscaler", 128, 40_300 // 128 + 1, 1e-6, None),
-        ("fre_multi", "fre", "vermulti65k", 256, 2 * 65_118 // 256, 1e-6, None),
-        ("mgt_geo", "mgt", "vermulti_geo", 256, 2 * 16_810 // 256, 4e-7, "latest_fre"),
-        ("mgt_percereason", "mgt", "vermulti65k", 256, 2 * 65_118 // 256, 4e-7, "latest_fre"),
-        ("direct_rl_geo", "mgt", "vermulti_geo", 256, 2 * 16_810 // 256, 4e-7, None),
+        ("fre_text", "fre", "deepscaler", 128, 40_300 // 128 + 1, (1e-6, 9e-6), None),
+        ("fre_multi", "fre", "vermulti65k", 256, 2 * 65_118 // 256, (1e-6, 9e-6), None),
+        ("mgt_geo", "mgt", "vermulti_geo", 256, 2 * 16_810 // 256, (4e-7, 9e-6), "latest_fre"),
+        ("mgt_percereason", "mgt", "vermulti65k", 256, 2 * 65_118 // 256, (4e-7, None), "latest_fre"),
+        ("direct_rl_geo", "mgt", "vermulti_geo", 256, 2 * 16_810 // 256, (4e-7, 9e-6), None),
     ],
 )
 def test_the_rows_of_the_paper_have_the_values_of_table_a7(
-    row, stage, dataset, prompts, steps, learning_rate, init_from
+    row, stage, dataset, prompts, steps, learning_rates, init_from
 ):
+    learning_rate, critic_learning_rate = learning_rates
     config = training(f"experiment={row}", "dataset.path=problems.jsonl")
     algorithm, rollout, trainer = config["algorithm"], config["rollout"], config["trainer"]
     assert (config["stage_name"], config["init_from"], config["dataset"]["source"]) == (stage, init_from, dataset)
@@ -170,9 +173,35 @@ def test_the_rows_of_the_paper_have_the_values_of_table_a7(
     assert (trainer["devices"], trainer["prompts_per_step"], trainer["steps"]) == (8, prompts, steps)
     assert (rollout["samples"], rollout["temperature"], rollout["max_new_tokens"]) == (16, 1.0, 8192)
     assert (algorithm["learning_rate"], algorithm["kl_coef"], algorithm["warmup_ratio"]) == (learning_rate, 1e-3, 0.03)
+    assert (algorithm["critic"] or {"learning_rate": None})["learning_rate"] == critic_learning_rate
+    assert (algorithm["kl_in"], algorithm["kl"]["_target_"].rpartition(".")[2]) == ("reward", "k1")
+    assert (algorithm["estimator"]["gamma"], algorithm["estimator"].get("lam", 1.0)) == (1.0, 1.0)
     # 128 samples, or 256, in an optimiser step, as in the paper.
     assert prompts * rollout["samples"] // algorithm["mini_batches"] == prompts
     assert config["reward"]["weights"] == {"accuracy": 1.0, "format": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("row", "estimator", "learning_rate", "prompts", "steps"),
+    [
+        ("fre_text_released", "return_to_go", 4e-7, 256, 2 * 40_300 // 256),
+        ("fre_multi_released", "return_to_go", 1e-6, 256, 2 * 65_118 // 256),
+        ("mgt_geo_released", "generalised_advantage", 1e-6, 256, 2 * 16_810 // 256),
+        ("direct_rl_geo_released", "generalised_advantage", 1e-6, 256, 2 * 16_810 // 256),
+    ],
+)
+def test_the_released_rows_have_the_values_of_the_scripts(row, estimator, learning_rate, prompts, steps):
+    config = training(f"experiment={row}", "dataset.path=problems.jsonl")
+    algorithm, trainer = config["algorithm"], config["trainer"]
+    assert algorithm["estimator"]["_target_"].rpartition(".")[2] == estimator
+    assert (algorithm["learning_rate"], algorithm["kl_coef"], algorithm["mini_batches"]) == (learning_rate, 1e-3, 16)
+    assert algorithm["aggregation"]["_target_"].rpartition(".")[2] == "token_mean"
+    assert (trainer["prompts_per_step"], trainer["steps"]) == (prompts, steps)
+    assert config["rollout"]["max_new_tokens"] == 4096
+
+
+def test_an_algorithm_is_named_like_its_file():
+    assert all(training(f"algorithm={name}")["algorithm"]["name"] == name for name in TRAINING["algorithm"])
 
 
 @pytest.mark.parametrize(

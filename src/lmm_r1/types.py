@@ -135,7 +135,12 @@ class Experience:
     sampler_logprobs: torch.Tensor
     """`[N, T]` float32: the engine's log-probabilities."""
     advantages: torch.Tensor
-    """`[N]` float32."""
+    """`[N]` float32, one for each completion; where an estimator makes advantages of tokens, what it starts from."""
 
     def __len__(self) -> int:
         return self.completion_ids.shape[0]
+
+    @property
+    def has_images(self) -> torch.Tensor:
+        """`[N]` bool: the completions whose prompt shows an image."""
+        return torch.tensor([pixels is not None for pixels in self.pixel_values])[self.group_index]

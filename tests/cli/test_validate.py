@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from functools import cache, reduce
 from operator import getitem
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lmm_r1.cli import validate
+from lmm_r1.cli import validate, validate_algorithm
 from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.paths import CONFIG_FOLDER
 from lmm_r1.cli.validate import validate_evaluation, validate_training
 from lmm_r1.errors import UserError
 
@@ -57,6 +59,22 @@ def evaluation_message(*overrides: str) -> str:
         ["algorithm.schedule=linear"],
         ["algorithm.warmup_ratio=2"],
         ["algorithm.loss.clip_low=0"],
+        ["algorithm.name=null"],
+        ["algorithm.entropy_coef=-1"],
+        ["algorithm.resampling_rounds=-1"],
+        ["algorithm.advantage_of=term"],
+        ["algorithm.advantage_of=terms"],
+        ["algorithm.correction=token_truncated"],
+        ["algorithm.correction.cap=0", "correction=token_truncated"],
+        ["algorithm.correction.low=4", "correction=sequence_masked"],
+        ["algorithm.kl_in=rewards"],
+        ["algorithm.kl_in=reward"],
+        ["algorithm.kl_coef=0", "kl_control=adaptive"],
+        ["algorithm.estimator.gamma=1.5", "algorithm=reinforce_pp"],
+        ["algorithm.estimator.lam=-1", "algorithm=ppo"],
+        ["algorithm.critic.learning_rate=0", "algorithm=ppo"],
+        ["algorithm.critic.own_model=1", "algorithm=ppo"],
+        ["algorithm.critic.clip=0", "algorithm=ppo"],
         ["algorithm.betas=[0.9]"],
         ["algorithm.betas=[0.9,1.0]"],
         ["trainer.prompts_per_step=0"],
@@ -99,6 +117,40 @@ def test_contradictory_settings_name_both_sides():
     assert "rollout.engine.max_model_len" in training_message("rollout.max_new_tokens=5000")
     assert "256 completions" in training_message("algorithm.mini_batches=7")
     assert "128 completions" in training_message("algorithm.mini_batches=7", "trainer=ddp_cpu")
+
+
+def test_values_without_a_critic_and_a_critic_without_a_reader_are_refused():
+    assert "needs values; give it a critic" in training_message("algorithm=ppo", "algorithm.critic=null")
+    message = training_message("algorithm=ppo", "algorithm.estimator=null", "algorithm.kl_in=loss")
+    assert message.startswith("algorithm.critic: nothing looks at its values")
+
+
+def test_one_action_has_no_advantages_of_tokens():
+    loss = "lmm_r1.algorithms.losses.single_action_surrogate"
+    message = training_message("algorithm=reinforce_baseline", f"algorithm.loss._target_={loss}")
+    assert message.startswith("algorithm.loss: single_action_surrogate has one advantage a completion")
+
+
+def test_terms_are_not_compared_behind_a_gate():
+    config = configured("train", "algorithm=gdpo")
+    validate_training(config)
+    config["reward"]["combination"] = "gated"
+    with pytest.raises(UserError, match="combination=gated would have no effect"):
+        validate_training(config)
+
+
+@pytest.mark.parametrize("key", ["rollout.top_p", "rollout.top_k", "rollout.engine.min_p"])
+def test_sampling_that_would_bias_the_ratio_is_refused(key):
+    """On the command line, whatever the sign in front, and in a file of one's own."""
+    for override in (f"{key}=0.9", f"+{key}=0.9", f"++{key}=0.9"):
+        with pytest.raises(UserError, match=rf"^{key}: would draw from another distribution"):
+            compose_config("train", [override])
+    assert training_message(f"{key}=0.9").startswith(f"{key}: would draw from another distribution")
+
+
+def test_no_option_of_the_rollout_has_such_a_setting():
+    for file in (CONFIG_FOLDER / "rollout").glob("*.yaml"):
+        assert not set(validate_algorithm.BIASED_SAMPLING) & set(re.findall(r"(\w+):", file.read_text()))
 
 
 def test_nothing_to_learn_from_is_refused():

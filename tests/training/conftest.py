@@ -61,8 +61,9 @@ def make_groups(processor):
                 ids = tuple(number(20, 200) for _ in range(length))
                 logprobs = tuple(-1.0 - number(0, 100) / 50 for _ in range(length))
                 completions.append(Completion(ids, logprobs, "…", "stop", 0))
-                reward = float(number(0, 2))
-                scores.append(Score(reward, {"accuracy": reward}, reward == 1, "ok"))
+                accuracy, kept = float(number(0, 2)), float(length % 2)
+                breakdown = {"accuracy": accuracy, "format": kept}
+                scores.append(Score(accuracy + 0.5 * kept, breakdown, accuracy == 1, "ok"))
             groups.append(Group(problem, tuple(prompt["input_ids"][0].tolist()), completions, scores))
         return groups
 

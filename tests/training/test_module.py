@@ -2,104 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-
-import lightning as L
 import pytest
 import torch
 
-from lmm_r1.algorithms.advantages import group_normalised
 from lmm_r1.algorithms.aggregation import sequence_mean, token_mean
-from lmm_r1.algorithms.kl import k3
-from lmm_r1.algorithms.losses import clipped_surrogate
 from lmm_r1.models.loading import LoraSettings, load_policy
-from lmm_r1.training.batch import RolloutBatch
-from lmm_r1.training.collate import collate, rewards_of
-from lmm_r1.training.module import GRPOModule
-from lmm_r1.training.phases import Phases
-from lmm_r1.training.settings import AlgorithmSettings
-from lmm_r1.types import Experience
+from lmm_r1.training.collate import collate
+from tests.training.updating import difference, experience_of, module_of, settings, take_steps
 
 
-def settings(**changes) -> AlgorithmSettings:
-    values = {
-        "advantage": functools.partial(group_normalised, eps=1e-4),
-        "loss": functools.partial(clipped_surrogate, clip_low=0.2, clip_high=0.2),
-        "aggregation": token_mean,
-        "kl": k3,
-        "kl_coef": 0.0,
-        "learning_rate": 1e-3,
-        "betas": (0.9, 0.95),
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "warmup_ratio": 0.0,
-        "min_learning_rate_ratio": 0.1,
-        "max_grad_norm": 1e9,
-        "mini_batches": 1,
-        "inner_epochs": 1,
-        "micro_batch_tokens": 10_000,
-    }
-    return AlgorithmSettings(**(values | changes))
-
-
-class Gradients(L.Callback):
-    """Keeps a copy of the gradient of every optimiser step."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, torch.Tensor]] = []
-
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
-        named = pl_module.policy.named_parameters()
-        self.steps.append({name: p.grad.clone() for name, p in named if p.grad is not None})
-
-
-def fit(policy, experience: Experience, banned, algorithm: AlgorithmSettings, reference=None):
+def fit(policy, experience, banned, algorithm, reference=None):
     """One RL step; returns the module and the gradients of its optimiser steps."""
-    gradients = Gradients()
-    module = GRPOModule(
-        policy,
-        reference,
-        algorithm,
-        temperature=1.0,
-        banned_token_ids=banned,
-        optimiser_steps=4,
-        phases=Phases(),
-        seed=0,
-    )
-    trainer = L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        callbacks=[gradients],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    batch = RolloutBatch([], [], experience)
-    trainer.fit(module, torch.utils.data.DataLoader([batch], batch_size=None, collate_fn=lambda item: item))
-    return module, gradients.steps
-
-
-def experience_of(groups, processor) -> Experience:
-    return collate(groups, group_normalised(rewards_of(groups), eps=1e-4), processor)
-
-
-def difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
-    """The largest difference of two gradients, relative to the largest entry."""
-    assert first.keys() == second.keys()
-    largest = max(float(gradient.abs().max()) for gradient in first.values())
-    return max(float((first[name] - second[name]).abs().max()) for name in first) / largest
+    module = module_of(None, algorithm, banned, policy=policy, reference=reference)
+    return module, take_steps(module, experience)
 
 
 @pytest.mark.parametrize("aggregation", [token_mean, sequence_mean])
 def test_the_gradient_does_not_depend_on_the_micro_batches(random_model, processor, banned, make_groups, aggregation):
     experience = experience_of(make_groups(4, 3), processor)
     steps = []
-    for tokens in (10_000, 150, 1):
+    for size in (10_000, 150, 1):
         policy = load_policy(str(random_model), "float32")
-        steps.append(
-            fit(policy, experience, banned, settings(aggregation=aggregation, micro_batch_tokens=tokens))[1][0]
-        )
+        steps.append(fit(policy, experience, banned, settings(aggregation=aggregation, micro_batch_tokens=size))[1][0])
     assert difference(steps[0], steps[1]) < 1e-5
     assert difference(steps[0], steps[2]) < 1e-5
 
@@ -170,14 +94,5 @@ def test_the_reference_of_an_adapter_is_the_model_without_it(random_model, proce
 
 def test_a_checkpoint_does_not_hold_the_reference(random_model, banned):
     policy, reference = (load_policy(str(random_model), "float32") for _ in range(2))
-    module = GRPOModule(
-        policy,
-        reference,
-        settings(kl_coef=0.1),
-        temperature=1.0,
-        banned_token_ids=banned,
-        optimiser_steps=1,
-        phases=Phases(),
-        seed=0,
-    )
+    module = module_of(None, settings(kl_coef=0.1), banned, policy=policy, reference=reference)
     assert len(module.state_dict()) == len(policy.state_dict())

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from tests.training.running import SMALL, checkpoint, metrics, train
+from tests.training.running import REPOSITORY, SMALL, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 
@@ -24,3 +31,46 @@ def test_two_processes_train_like_one(tmp_path):
     first, second = checkpoint(one, 2)["state_dict"], checkpoint(two, 2)["state_dict"]
     for name in first:
         assert torch.allclose(first[name], second[name], atol=2e-4), name
+
+
+OF_TOKENS = ("reinforce_baseline", "ppo", "gspo")
+"""Whitened over all tokens, with a critic, with ratios of completions."""
+
+
+def updated(world: int, folder: Path, model: Path, groups: Path) -> dict:
+    """What `two_updates.py` makes of the groups in that many processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    out = folder / f"{world}.pt"
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "OMP_NUM_THREADS": "1"}
+    script = str(Path(__file__).with_name("two_updates.py"))
+    arguments = [str(world), str(port), str(model), str(groups), str(out), *OF_TOKENS]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    for process in processes:
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output[-4000:]
+    return torch.load(out, weights_only=False)
+
+
+def test_algorithms_of_tokens_and_their_critic_do_not_depend_on_the_number_of_processes(
+    random_model, make_groups, tmp_path
+):
+    stored = tmp_path / "groups.pickle"
+    stored.write_bytes(pickle.dumps(make_groups(4, 3)))
+    one, two = (updated(world, tmp_path, random_model, stored) for world in (1, 2))
+    for name in OF_TOKENS:
+        assert one[name]["metrics"] == pytest.approx(two[name]["metrics"], rel=1e-3, abs=1e-5), name
+        first, second = one[name]["weights"], two[name]["weights"]
+        assert first.keys() == second.keys()
+        for key in first:
+            assert torch.allclose(first[key], second[key], atol=1e-5), (name, key)

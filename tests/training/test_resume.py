@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import safetensors.torch
 
 from tests.training.running import REPOSITORY, SMALL, assert_equal, checkpoint, metrics, run, train
 
@@ -63,3 +65,29 @@ def test_a_signal_saves_and_the_resumed_run_is_the_same(uninterrupted, tmp_path)
     train("stage=fre", "resume=latest", f"output_root={tmp_path}")
     assert (folder / "summary.json").exists()
     assert metrics(uninterrupted) == metrics(folder)
+
+
+def test_a_run_with_a_critic_and_resampling_goes_on_where_it_stopped(tmp_path):
+    """The step after the first checkpoint once in the run itself and once in a run that goes on from there."""
+    train(
+        "stage=fre",
+        *SMALL,
+        "algorithm=ppo",
+        "algorithm.resampling_rounds=2",
+        "rollout=transformers",
+        f"output_root={tmp_path}",
+    )
+    whole = (tmp_path / "fre" / "latest").resolve()
+    half = tmp_path / "fre" / "half"
+    shutil.copytree(whole, half)
+    (half / "checkpoints" / "step_000002.ckpt").unlink()
+    shutil.rmtree(half / "export")
+    (half / "summary.json").unlink()
+    train(f"resume={half}", f"output_root={tmp_path}")
+    first, second = checkpoint(whole, 2), checkpoint(half, 2)
+    assert any(name.startswith("critic.") for name in first["state_dict"])
+    assert_equal(first, second)
+    assert metrics(whole) == metrics(half)
+    # The export is the policy's alone, under the names that transformers knows.
+    exported = safetensors.torch.load_file(whole / "export" / "model.safetensors")
+    assert not any("critic" in name or name.startswith(("head", "policy")) for name in exported)

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.nearest import did_you_mean, nearest_key, nearest_option
 from lmm_r1.cli.paths import CONFIG_FOLDER
+from lmm_r1.cli.validate_algorithm import refuse_biased_sampling
 from lmm_r1.errors import UserError
 
 TYPE_NAMES = {
@@ -125,6 +126,7 @@ def _check_choice(override: Override, options: Sequence[str]) -> None:
 
 def _check_key(override: Override, config: Mapping[str, Any], known: Collection[str]) -> None:
     key = override.key_or_group
+    refuse_biased_sampling(key)
     if override.is_add() or override.is_delete() or (override.is_force_add() and key not in known):
         if not _is_free(key, config):
             hint = did_you_mean(nearest_key(key, known))

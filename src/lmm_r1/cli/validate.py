@@ -18,6 +18,7 @@ from lmm_r1.cli.checks import (
     truth,
     whole_number,
 )
+from lmm_r1.cli.validate_algorithm import check_algorithm, check_sampling
 from lmm_r1.errors import UserError
 
 STAGES = ("sft", "fre", "mgt")
@@ -27,7 +28,6 @@ PRECISIONS = {"32-true": "float32", "bf16-mixed": "float32", "bf16-true": "bfloa
 ATTENTION = ("sdpa", "flex_attention")
 ACCELERATORS = ("cpu", "gpu")
 STRATEGIES = ("auto", "ddp")
-SCHEDULES = ("constant", "cosine")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
 SPLITS = ("train", "validation", "test")
@@ -44,9 +44,10 @@ def validate_training(config: Config) -> None:
     _check_model(config)
     _check_dataset(config)
     _check_reward(config)
+    check_sampling(config)
     _check_rollout(config)
     _check_trainer(config)
-    _check_algorithm(config)
+    check_algorithm(config)
     if config["stage_name"] == "sft":
         _check_supervised(config)
     else:
@@ -201,24 +202,6 @@ def _check_trainer(config: Config) -> None:
         )
     if accelerator == "cpu" and config["model"]["attention"] == "flex_attention":
         raise UserError("model.attention=flex_attention: needs a GPU; take sdpa")
-
-
-def _check_algorithm(config: Config) -> None:
-    number(config, "algorithm.learning_rate", 0, above=True)
-    for key in ("kl_coef", "weight_decay"):
-        number(config, f"algorithm.{key}", 0)
-    for key in ("warmup_ratio", "min_learning_rate_ratio"):
-        number(config, f"algorithm.{key}", 0, 1)
-    number(config, "algorithm.max_grad_norm", 0, above=True)
-    if "clip_low" in config["algorithm"]["loss"]:
-        number(config, "algorithm.loss.clip_low", 0, 1, above=True)
-        number(config, "algorithm.loss.clip_high", 0, above=True)
-    one_of(config, "algorithm.schedule", SCHEDULES)
-    for key in ("mini_batches", "inner_epochs", "micro_batch_tokens"):
-        whole_number(config, f"algorithm.{key}", 1)
-    betas = lookup(config, "algorithm.betas")
-    if len(betas) != 2 or not all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas):
-        raise UserError(f"algorithm.betas={betas}: must be two numbers of at least 0 and below 1")
 
 
 def _check_supervised(config: Config) -> None:

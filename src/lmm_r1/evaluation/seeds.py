@@ -49,7 +49,7 @@ def read_summary(run_folder: Path) -> Summary:
 
 
 def _accuracy_table(stage: str, runs: Sequence[Summary]) -> list[str]:
-    befores, afters = [_accuracies(run, "initial") for run in runs], [_accuracies(run, "final") for run in runs]
+    befores, afters = [accuracies(run, "initial") for run in runs], [accuracies(run, "final") for run in runs]
     if any(part.keys() != befores[0].keys() for part in (*befores, *afters)):
         raise UserError(f"stage {stage}: the runs were validated on different renderings; give runs of one experiment")
     lines = ["| rendering | before % | after % | gain | gain of each seed |", "| --- | ---: | ---: | ---: | --- |"]
@@ -60,7 +60,7 @@ def _accuracy_table(stage: str, runs: Sequence[Summary]) -> list[str]:
         gains = [late - early for early, late in zip(before, after, strict=True)]
         name = key.removeprefix(ACCURACY).removeprefix("/") or "all"
         each = ", ".join(f"{gain:+.1f}" for gain in gains)
-        lines.append(f"| {name} | {_cell(before)} | {_cell(after)} | {_cell(gains, '+')} | {each} |")
+        lines.append(f"| {name} | {cell(before)} | {cell(after)} | {cell(gains, '+')} | {each} |")
     return lines
 
 
@@ -78,8 +78,11 @@ def _run_table(stages: Mapping[str, Sequence[Summary]]) -> list[str]:
     return lines
 
 
-def _accuracies(run: Summary, moment: str) -> dict[str, float]:
-    """Accuracy over all items and by rendering, without the families."""
+def accuracies(run: Summary, moment: str) -> dict[str, float]:
+    """Accuracy over all items and by rendering, without the families, at `moment`, `initial` or `final`.
+
+    Raises UserError where the run was not validated then.
+    """
     measured = run["validation"].get(moment) or {}
     accuracies = {
         key: value
@@ -91,7 +94,8 @@ def _accuracies(run: Summary, moment: str) -> dict[str, float]:
     return accuracies
 
 
-def _cell(values: Sequence[float], sign: str = "") -> str:
+def cell(values: Sequence[float], sign: str = "") -> str:
+    """The mean over seeds, with Student's 95 % interval where there are several."""
     interval = seed_interval(values)
     mean = f"{interval.mean:{sign}.1f}"
     return mean if len(values) == 1 else f"{mean} ± {interval.half_width:.1f}"

@@ -20,7 +20,7 @@ class TokenStatistics:
     logprobs: Tensor
     """`[B, T]` float32, with gradient where the model has one."""
     entropy: Tensor | None
-    """`[B, T]` float32 in nats, without gradient; None where not asked for."""
+    """`[B, T]` float32 in nats, with gradient where that was asked for; None where not asked for at all."""
 
 
 def completion_statistics(
@@ -34,6 +34,7 @@ def completion_statistics(
     temperature: float,
     banned: Tensor,
     with_entropy: bool = True,
+    entropy_gradient: bool = False,
 ) -> TokenStatistics:
     """Score B completions of up to T tokens, each after its own prompt.
 
@@ -47,6 +48,7 @@ def completion_statistics(
         temperature: what the sampler divided its logits by, above 0.
         banned: ids `[K]` that the sampler never draws: they take no part in the softmax.
         with_entropy: whether to compute the entropy of each token's distribution as well.
+        entropy_gradient: whether that entropy carries a gradient, for a bonus; another `[B, T, V]` of memory.
 
     Raises `ValueError` for temperature 0, for a banned id among the sampled ones, and where the image tokens in the
     prompts are not as many as the images' features.
@@ -55,29 +57,50 @@ def completion_statistics(
         raise ValueError(f"log-probabilities need a temperature above 0, got {temperature}: greedy has none")
     if torch.isin(completion_ids[completion_mask], banned).any():
         raise ValueError("a completion holds a banned token: the sampler must ban what the trainer bans")
-    image_token = model.config.image_token_id
+    inputs, predicting = completion_inputs(
+        model.config, prompt_ids, completion_ids, completion_mask, pixel_values, image_grid_thw
+    )
+    logits = model(**inputs, logits_to_keep=predicting, use_cache=False).logits
+    # In place throughout: [B, T, V] is the largest tensor of the update, and one float32 copy of it is enough.
+    logits = logits.float().div_(temperature).index_fill_(-1, banned, -torch.inf)
+    completions = completion_ids.masked_fill(~completion_mask, PADDING_ID)
+    sampled = logits.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
+    logprobs = torch.where(completion_mask, sampled - logits.logsumexp(-1), 0.0)
+    if with_entropy and entropy_gradient:
+        return TokenStatistics(logprobs, _differentiable_entropy(logits, banned, completion_mask))
+    entropy = _entropy(logits.detach(), completion_mask) if with_entropy else None
+    return TokenStatistics(logprobs, entropy)
+
+
+def completion_inputs(
+    config: PreTrainedConfig,
+    prompt_ids: list[Tensor],
+    completion_ids: Tensor,
+    completion_mask: Tensor,
+    pixel_values: Tensor | None,
+    image_grid_thw: Tensor | None,
+) -> tuple[dict[str, Tensor | None], Tensor]:
+    """What a Qwen2.5-VL is called with on B completions, and the T positions that predict their tokens.
+
+    The arguments are those of `completion_statistics`. Raises `ValueError` where prompts and images do not fit.
+    """
     prompts, prompt_mask = _pad_on_the_left(prompt_ids)
-    _check_images(model.config, prompts, image_grid_thw)
+    _check_images(config, prompts, image_grid_thw)
     completions = completion_ids.masked_fill(~completion_mask, PADDING_ID)
     prompt_length, completion_length = prompts.shape[1], completions.shape[1]
     # Token t is predicted from the position before it: the first from the prompt's last.
     predicting = torch.arange(prompt_length - 1, prompt_length + completion_length - 1, device=prompts.device)
-    logits = model(
-        input_ids=torch.cat([prompts, completions], dim=1),
-        attention_mask=torch.cat([prompt_mask, completion_mask], dim=1).long(),
+    inputs = {
+        "input_ids": torch.cat([prompts, completions], dim=1),
+        "attention_mask": torch.cat([prompt_mask, completion_mask], dim=1).long(),
         # Without the token types transformers falls back to one-dimensional positions and says nothing.
-        mm_token_type_ids=torch.cat([prompts == image_token, torch.zeros_like(completion_mask)], dim=1).int(),
-        pixel_values=pixel_values,
-        image_grid_thw=image_grid_thw,
-        logits_to_keep=predicting,
-        use_cache=False,
-    ).logits
-    # In place throughout: [B, T, V] is the largest tensor of the update, and one float32 copy of it is enough.
-    logits = logits.float().div_(temperature).index_fill_(-1, banned, -torch.inf)
-    sampled = logits.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
-    logprobs = torch.where(completion_mask, sampled - logits.logsumexp(-1), 0.0)
-    entropy = _entropy(logits.detach(), completion_mask) if with_entropy else None
-    return TokenStatistics(logprobs, entropy)
+        "mm_token_type_ids": torch.cat(
+            [prompts == config.image_token_id, torch.zeros_like(completion_mask)], dim=1
+        ).int(),
+        "pixel_values": pixel_values,
+        "image_grid_thw": image_grid_thw,
+    }
+    return inputs, predicting
 
 
 def _pad_on_the_left(prompt_ids: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -105,3 +128,11 @@ def _entropy(logits: Tensor, mask: Tensor) -> Tensor:
     # Row by row, so that the memory it takes is [T, V] and not [B, T, V].
     rows = [torch.special.entr(row.softmax(-1)).sum(-1) for row in logits]
     return torch.where(mask, torch.stack(rows), 0.0)
+
+
+def _differentiable_entropy(logits: Tensor, banned: Tensor, mask: Tensor) -> Tensor:
+    """The same as `_entropy`, with a gradient: `log Σ e^z - Σ p·z`."""
+    # 0 in place of -inf for what is banned: its probability is 0, and 0·inf would make the gradient NaN.
+    finite = logits.index_fill(-1, banned, 0.0)
+    entropy = logits.logsumexp(-1) - (logits.softmax(-1) * finite).sum(-1)
+    return torch.where(mask, entropy, 0.0)

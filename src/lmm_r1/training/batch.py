@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.types import Experience, Group, Problem
 
 
@@ -34,21 +35,31 @@ class PromptSchedule(Sampler[list[int]]):
         self.size, self.prompts_per_step, self.seed = size, prompts_per_step, seed
         self.steps, self.first_step = steps, first_step
         self.rank, self.world_size = rank, world_size
+        self._drawn: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
         return max(0, self.steps - self.first_step)
 
     def __iter__(self) -> Iterator[list[int]]:
-        epoch, order = -1, torch.empty(0)
         for step in range(self.first_step, self.steps):
-            chosen = []
-            for position in range(step * self.prompts_per_step, (step + 1) * self.prompts_per_step):
-                if position // self.size != epoch:
-                    epoch = position // self.size
-                    generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-                    order = torch.randperm(self.size, generator=generator)
-                chosen.append(int(order[position % self.size]))
-            yield chosen[self.rank :: self.world_size]
+            yield self.asked(step)[self.rank :: self.world_size]
+
+    def asked(self, step: int) -> list[int]:
+        """The problems of a step, over all processes."""
+        positions = range(step * self.prompts_per_step, (step + 1) * self.prompts_per_step)
+        return [self._order(position // self.size)[position % self.size] for position in positions]
+
+    def spare(self, step: int) -> list[int]:
+        """The problems that a step does not ask, in an order of the step's own: what may take the place of others."""
+        generator = torch.Generator().manual_seed(sampling_seed(self.seed, step, -1))
+        asked = set(self.asked(step))
+        return [index for index in torch.randperm(self.size, generator=generator).tolist() if index not in asked]
+
+    def _order(self, epoch: int) -> list[int]:
+        if self._drawn[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._drawn = (epoch, torch.randperm(self.size, generator=generator).tolist())
+        return self._drawn[1]
 
 
 def schedule_loader(

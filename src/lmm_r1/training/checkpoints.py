@@ -36,7 +36,7 @@ def weights_checksum(model: nn.Module) -> float:
 
 
 class Checkpoints(L.Callback):
-    """Saves weights, optimiser, schedule, steps done and random state every so many steps, and before stopping."""
+    """Saves weights, optimisers, schedule, steps done and random state every so many steps, and before stopping."""
 
     def __init__(self, folder: Path, interrupts: Interrupts, *, every: int, keep: int) -> None:
         self.folder, self.interrupts, self.every, self.keep = folder, interrupts, every, keep
@@ -55,7 +55,7 @@ class Checkpoints(L.Callback):
 
         Raises RuntimeError where the processes hold different weights: only the first one's would be saved.
         """
-        if len(set(gather_objects(trainer, weights_checksum(pl_module.policy)))) > 1:
+        if len(set(gather_objects(trainer, weights_checksum(pl_module)))) > 1:
             raise RuntimeError(f"after step {pl_module.steps_done} the processes hold different weights")
         path = self.folder / PATTERN.format(pl_module.steps_done)
         temporary = path.with_suffix(".writing")

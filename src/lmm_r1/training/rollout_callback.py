@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import lightning as L
 import torch
@@ -14,9 +14,12 @@ from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.collate import collate, rewards_of
 from lmm_r1.training.distributed import gather_objects
+from lmm_r1.training.dynamic_sampling import DynamicSampling, Filled
+from lmm_r1.training.group_advantages import group_advantages
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.sampler import PolicySampler
-from lmm_r1.types import Group, Sampling
+from lmm_r1.training.settings import AlgorithmSettings
+from lmm_r1.types import Group, Problem, Sampling
 
 
 class RolloutCallback(L.Callback):
@@ -25,14 +28,14 @@ class RolloutCallback(L.Callback):
     def __init__(
         self,
         sampler: PolicySampler,
-        advantage: Callable[[torch.Tensor], torch.Tensor],
+        algorithm: AlgorithmSettings,
         processor: ProcessorMixin,
         sampling: Sampling,
         store: RolloutStore,
         *,
         seed: int,
     ) -> None:
-        self.sampler, self.advantage, self.processor = sampler, advantage, processor
+        self.sampler, self.algorithm, self.processor = sampler, algorithm, processor
         self.sampling, self.store, self.seed = sampling, store, seed
         self.metrics: dict[str, float] = {}
 
@@ -43,16 +46,31 @@ class RolloutCallback(L.Callback):
         a resumed run and validation need no special case."""
         step, rank = pl_module.steps_done, trainer.global_rank
         self.sampler.sync(pl_module.policy, step)
-        positions = range(rank, len(batch.problems) * trainer.world_size, trainer.world_size)
-        seeds = [sampling_seed(self.seed, step, position) for position in positions]
-        batch.groups = self.sampler.sample(batch.problems, self.sampling, seeds)
-        rewards = rewards_of(batch.groups)
-        advantages = self.advantage(rewards)
+        filled = self._rollout(trainer, batch.problems, step)
+        batch.groups = filled.groups
+        weights = self.sampler.reward.weights if self.algorithm.advantage_of == "terms" else None
+        advantages = group_advantages(trainer, batch.groups, self.algorithm.advantage, weights)
         with self.sampler.phases("collate"):
             batch.experience = collate(batch.groups, advantages, self.processor)
         with self.sampler.phases("store"):
-            self.store.write(batch.groups, step, rank)
-        self.metrics = rollout_metrics(trainer, batch.groups, zero_variance(rewards))
+            self.store.write(filled.sampled, step, rank)
+        silent = zero_variance(rewards_of(filled.sampled))
+        self.metrics = rollout_metrics(trainer, filled.sampled, silent) | filled.metrics
+
+    def _rollout(self, trainer: L.Trainer, problems: Sequence[Problem], step: int) -> Filled:
+        """Scored groups of this process's problems, and of others in their place where they taught nothing."""
+
+        def sample(problems: Sequence[Problem], positions: Sequence[int]) -> list[Group]:
+            seeds = [sampling_seed(self.seed, step, position) for position in positions]
+            return self.sampler.sample(problems, self.sampling, seeds)
+
+        positions = range(trainer.global_rank, len(problems) * trainer.world_size, trainer.world_size)
+        groups = sample(problems, positions)
+        if self.algorithm.resampling_rounds == 0:
+            return Filled(groups, groups, {})
+        loader = trainer.train_dataloader
+        further = DynamicSampling(loader.batch_sampler, loader.dataset, rounds=self.algorithm.resampling_rounds)
+        return further.fill(trainer, step, groups, sample)
 
 
 def rollout_metrics(trainer: L.Trainer, groups: Sequence[Group], silent: torch.Tensor) -> dict[str, float]:

@@ -16,12 +16,13 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
-from lmm_r1.models.loading import load_policy, load_processor, save_export
+from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
 from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
+from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
 from lmm_r1.training.golds import with_verifiable_golds
@@ -64,28 +65,27 @@ class Parts:
 
 
 def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
-    """GRPO on verifiable problems: FRE and MGT differ in data and starting weights alone."""
+    """RL on verifiable problems: FRE and MGT differ in data and starting weights alone."""
     phases = Phases()
     with phases("start"):
         start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path)
         _prepare_process(parts)
-        policy, processor = _load(parts.model, start)
-        banned = banned_token_ids(processor)
-        needs_copy = algorithm.kl_coef != 0 and parts.model.lora is None
-        module = GRPOModule(
+        policy, processor = load_policy_and_processor(parts.model, start)
+        module = policy_module(
             policy,
-            load_policy(start, parts.model.dtype, attention=parts.model.attention) if needs_copy else None,
+            parts.model,
             algorithm,
+            start,
             temperature=parts.rollout.temperature,
-            banned_token_ids=banned,
-            optimiser_steps=parts.trainer.steps * algorithm.mini_batches * algorithm.inner_epochs,
+            banned_token_ids=banned_token_ids(processor),
+            steps=parts.trainer.steps,
             phases=phases,
             seed=parts.run.seed,
         )
     sampler = PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases)
     rollouts = RolloutCallback(
         sampler,
-        algorithm.advantage,
+        algorithm,
         processor,
         parts.rollout.training,
         RolloutStore(parts.run.folder / "rollouts"),
@@ -101,6 +101,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         processor=processor,
         start=start,
         parent=parent,
+        algorithm=algorithm.name,
     )
     _fit(parts, training)
 
@@ -111,7 +112,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     with phases("start"):
         _prepare_process(parts)
         start = _random_model(parts, settings) if settings.build else parts.model.path
-        policy, processor = _load(parts.model, start)
+        policy, processor = load_policy_and_processor(parts.model, start)
         module = SupervisedModule(
             policy,
             processor,
@@ -131,6 +132,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
         processor=processor,
         start=start,
         parent=None,
+        algorithm=None,
     )
     _fit(parts, training)
 
@@ -152,6 +154,8 @@ class Training:
     """Where the weights came from."""
     parent: str | None
     """The run they came from."""
+    algorithm: str | None
+    """What tables of results call it; None for supervised training."""
 
 
 def _fit(parts: Parts, training: Training) -> None:
@@ -231,18 +235,6 @@ def _prepare_process(parts: Parts) -> None:
             torch.set_num_threads(parts.trainer.threads)
 
 
-def _load(settings: ModelSettings, start: str) -> tuple[torch.nn.Module, ProcessorMixin]:
-    policy = load_policy(
-        start,
-        settings.dtype,
-        attention=settings.attention,
-        freeze_vision=settings.freeze_vision,
-        lora=settings.lora,
-        gradient_checkpointing=settings.gradient_checkpointing,
-    )
-    return policy, load_processor(start, settings.min_pixels, settings.max_pixels)
-
-
 def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
     """The folder of a freshly built model, whose tokenizer has read the training set's own text."""
     folder = parts.run.folder / "initial"
@@ -275,6 +267,7 @@ def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None
     summary = {
         "stage": parts.run.stage,
         "seed": parts.run.seed,
+        "algorithm": training.algorithm,
         "parent": training.parent,
         "model_path": training.start,
         "steps": training.module.steps_done,

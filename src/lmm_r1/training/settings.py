@@ -15,6 +15,7 @@ import torch
 from lmm_r1.algorithms.losses import TokenLoss
 from lmm_r1.models.loading import LoraSettings
 from lmm_r1.rollout.engine import RolloutEngine
+from lmm_r1.training.estimators import TokenAdvantages
 from lmm_r1.types import Sampling
 
 
@@ -38,19 +39,54 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class CriticSettings:
+    """`conf/algorithm`, `critic`: the value model of PPO."""
+
+    own_model: bool
+    """True: a copy of the starting model that learns with its head. False: the head alone learns, on the hidden states
+    of the policy, which take no gradient from it; no further model in memory."""
+    learning_rate: float
+    warmup_ratio: float
+    clip: float | None
+    """How far a value may move in an update before its loss stops rewarding it."""
+    max_grad_norm: float
+
+
+@dataclass(frozen=True)
 class AlgorithmSettings:
     """`conf/algorithm`: from rewards to an optimiser step."""
 
-    advantage: Callable[[torch.Tensor], torch.Tensor]
-    """Rewards `[P, G]` to advantages `[P, G]`, see `lmm_r1.algorithms.advantages`."""
+    name: str
+    """What tables of results call it."""
+    advantage: Callable[..., torch.Tensor]
+    """Rewards `[P, G]` to advantages `[P, G]`, see `lmm_r1.algorithms.advantages`; or terms `[K, P, G]` and their
+    weights `[K]`, where `advantage_of` is `terms`."""
+    advantage_of: str
+    """`reward`, the weighted sum, or `terms`, each term of the reward on its own."""
+    resampling_rounds: int
+    """How many times more to ask further problems until the batch is full of groups whose rewards differ; 0: never."""
+    estimator: Callable[..., TokenAdvantages] | None
+    """From the rewards of tokens to their advantages, see `lmm_r1.training.estimators`; null gives every token the
+    advantage of its completion."""
+    critic: CriticSettings | None
+    """The value model, for an estimator that wants values."""
     loss: Callable[..., TokenLoss]
     """Per-token policy loss `[B, T]`, see `lmm_r1.algorithms.losses`."""
     aggregation: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
     """How token losses become one number, see `lmm_r1.algorithms.aggregation`."""
+    correction: Callable[..., torch.Tensor] | None
+    """`conf/correction`: weights for the difference between sampler and trainer, see `lmm_r1.algorithms.correction`."""
+    entropy_coef: float
+    """Weight of the policy's entropy, to be maximised; 0 spares its gradient."""
     kl: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """Per-token estimate of the divergence from the reference policy, see `lmm_r1.algorithms.kl`."""
+    kl_in: str
+    """Where the penalty acts: `loss`, or `reward` (of each token, for an estimator to see)."""
     kl_coef: float
     """0: no reference policy is built and no pass is made for it."""
+    kl_control: Callable[..., float] | None
+    """Moves the coefficient after each rollout, see `lmm_r1.algorithms.kl_control`; what it measures is the divergence
+    summed over a completion. null keeps it."""
     learning_rate: float
     betas: tuple[float, float]
     weight_decay: float

@@ -1,0 +1,123 @@
+"""Laws of PPO's critic: what it learns, what it leaves alone, and what a checkpoint holds of it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lmm_r1.models.loading import LoraSettings, load_policy
+from lmm_r1.models.value_model import ValueModel
+from lmm_r1.training.settings import CriticSettings
+from lmm_r1.training.splits import model_arguments
+from tests.training.running import assert_equal
+from tests.training.updating import configured, experience_of, loader_of, module_of, take_steps, trainer_of
+
+FAST = {"micro_batch_tokens": 10_000, "kl_coef": 0.0, "warmup_ratio": 0.0, "learning_rate": 1e-3}
+
+
+def critic_settings(**changes) -> CriticSettings:
+    values = {"own_model": True, "learning_rate": 1e-3, "warmup_ratio": 0.0, "clip": None, "max_grad_norm": 1e9}
+    return CriticSettings(**(values | changes))
+
+
+def ppo(**changes):
+    return configured("ppo", **(FAST | {"critic": critic_settings()} | changes))
+
+
+@pytest.fixture
+def experience(processor, make_groups):
+    return experience_of(make_groups(2, 3), processor, ppo())
+
+
+def test_the_first_values_are_zero_and_padding_has_none(random_model, processor, experience):
+    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True)
+    arguments = model_arguments(experience, torch.arange(6), torch.device("cpu"))
+    assert not critic(*arguments).any()
+    with torch.no_grad():
+        critic.head.bias.fill_(1.0)
+    assert torch.equal(critic(*arguments) != 0, arguments[2])
+
+
+def test_a_value_is_that_of_the_state_before_its_token(random_model, experience):
+    """Changing a token changes the values after it, and neither its own nor those before."""
+    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True).eval()
+    with torch.no_grad():
+        critic.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    longest = experience.completion_mask.sum(dim=1).argmax()[None]
+    prompts, ids, *others = model_arguments(experience, longest, torch.device("cpu"))
+    before = critic(prompts, ids, *others)
+    ids[0, 1] += 1
+    after = critic(prompts, ids, *others)
+    assert torch.allclose(before[0, :2], after[0, :2], atol=1e-6)
+    assert (before[0, 2:] - after[0, 2:]).abs().min() > 1e-6
+
+
+def test_the_critic_learns_the_returns(random_model, banned, experience):
+    module = module_of(random_model, ppo(mini_batches=3, inner_epochs=2), banned, optimiser_steps=100)
+    losses, explained = [], []
+    for _ in range(6):
+        take_steps(module, experience)
+        losses.append(module.metrics["value/loss"])
+        explained.append(module.metrics["value/explained_variance"])
+    assert explained[0] == pytest.approx(0, abs=1e-6)
+    assert losses[-1] < losses[0] / 2
+    assert explained[-1] > 0.5
+
+
+def test_a_head_on_the_policy_learns_alone(random_model, banned, experience):
+    algorithm = ppo(critic=critic_settings(own_model=False))
+    module = module_of(random_model, algorithm, banned)
+    assert sum(parameter.numel() for parameter in module.critic.parameters()) < 1000
+    _, gradient = take_steps(module, experience)
+    assert sorted(gradient) == ["critic.head.bias", "critic.head.weight"]
+    assert all(parameter.grad is None for parameter in module.policy.parameters())
+
+
+def test_the_critic_s_bound_on_the_gradient_is_its_own(random_model, banned, experience):
+    """The policy's gradient is the same whatever the critic's is cut to."""
+    bounds = (1e9, 1e-9)
+    policies, critics = zip(
+        *(
+            take_steps(module_of(random_model, ppo(critic=critic_settings(max_grad_norm=bound)), banned), experience)
+            for bound in bounds
+        ),
+        strict=True,
+    )
+    assert_equal(*policies)
+    assert max(float(gradient.abs().max()) for gradient in critics[1].values()) < 1e-8
+    assert max(float(gradient.abs().max()) for gradient in critics[0].values()) > 1e-3
+
+
+def test_a_critic_with_adapters_trains_its_adapters_and_its_head(random_model, banned, experience):
+    lora = LoraSettings(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj"))
+    policy, model = (load_policy(str(random_model), "float32", lora=lora, freeze_vision=True) for _ in range(2))
+    module = module_of(random_model, ppo(), banned, policy=policy)
+    module.critic = ValueModel(model, trains_model=True)
+    _, gradient = take_steps(module, experience)
+    assert gradient and all("lora" in name or "head" in name for name in gradient)
+
+
+@pytest.mark.parametrize("own_model", [True, False])
+def test_a_resumed_update_is_the_one_that_was_not_interrupted(
+    random_model, processor, banned, make_groups, tmp_path, own_model
+):
+    """Policy, critic, both optimisers and both schedules, bit for bit."""
+    algorithm = ppo(
+        critic=critic_settings(own_model=own_model, warmup_ratio=0.5), kl_coef=0.01, mini_batches=2, schedule="cosine"
+    )
+    experiences = [experience_of(make_groups(2, 3, seed), processor, algorithm) for seed in range(2)]
+
+    def run(*parts, resume=None, save):
+        module = module_of(random_model, algorithm, banned, optimiser_steps=4)
+        trainer = trainer_of()
+        trainer.fit(module, loader_of(*parts), ckpt_path=resume, weights_only=False)
+        trainer.save_checkpoint(save)
+        return torch.load(save, weights_only=False)
+
+    whole = run(*experiences, save=tmp_path / "whole.ckpt")
+    run(experiences[0], save=tmp_path / "half.ckpt")
+    resumed = run(experiences[1], resume=tmp_path / "half.ckpt", save=tmp_path / "resumed.ckpt")
+    assert {name.split(".")[0] for name in whole["state_dict"]} == {"policy", "critic"}
+    assert len(whole["optimizer_states"]) == len(whole["lr_schedulers"]) == 2
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "steps_done", "kl_coef"):
+        assert_equal(whole[part], resumed[part], part)
