@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -103,7 +102,8 @@ class Workload:
 
     def _backward(self, logprobs: torch.Tensor, rows: torch.Tensor) -> None:
         ratio = (logprobs - logprobs.detach()).exp()
-        (-ratio * self.experience.advantages[rows, None]).mean().backward()
+        loss = -(ratio * self.experience.advantages[rows, None]).sum()
+        (loss / self.experience.completion_mask.sum()).backward()
 
     def gradients(self, update: Callable[[], None]) -> dict[str, torch.Tensor]:
         update()
@@ -186,9 +186,11 @@ def print_peak(way: str, tokens: int) -> None:
     config = workload.model.config
     config.text_config.vocab_size = QWEN_VOCABULARY
     workload.model = type(workload.model)._from_config(config).train()
-    before = resident_megabytes()
+    # Forget the peak of building the model: proc(5), clear_refs.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory_megabytes("VmHWM")
     getattr(workload, way)()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)
+    print(memory_megabytes("VmHWM") - before)
 
 
 def print_leak(steps: int) -> None:
@@ -200,14 +202,15 @@ def print_leak(steps: int) -> None:
         workload.packed()
         workload.model.zero_grad()
         if step in (steps // 10, steps):
-            sizes[step] = resident_megabytes()
+            sizes[step] = memory_megabytes("VmRSS")
     texts = [f"{size:.0f} MB after {step} steps" for step, size in sizes.items()]
     print(f"\n## Growth\n\nResident memory with images and a frozen tower: {', '.join(texts)}.")
 
 
-def resident_megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def memory_megabytes(what: str) -> float:
+    """`VmRSS`, what is resident now, or `VmHWM`, the most that ever was: Linux's own books on this process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
+    return int(line.split()[1]) / 1024
 
 
 def processor_name() -> str:
