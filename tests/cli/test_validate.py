@@ -88,7 +88,7 @@ def evaluation_message(*overrides: str) -> str:
         ["trainer.accelerator=cuda"],
         ["model.dtype=float16"],
         ["model.min_pixels=10000", "model.max_pixels=5000"],
-        ["model.attention=flash_attention_2"],
+        ["model.attention=flex_attention"],
         ["model.attention=flash"],
         ["model.lora.rank=0", "model=tiny_lora"],
         ["model.lora.dropout=1.0", "model=tiny_lora"],

@@ -32,7 +32,7 @@ def on_policy_settings(name: str, **changes):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_takes_its_steps_and_moves_the_policy(random_model, processor, banned, make_groups, name):
-    algorithm = configured(name, mini_batches=2, inner_epochs=1, micro_batch_size=8)
+    algorithm = configured(name, mini_batches=2, inner_epochs=1, micro_batch_tokens=500)
     module = module_of(random_model, algorithm, banned, optimiser_steps=6)
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     experiences = [experience_of(make_groups(2, 3, seed), processor, algorithm) for seed in range(3)]
@@ -48,8 +48,8 @@ def test_every_algorithm_takes_its_steps_and_moves_the_policy(random_model, proc
 @pytest.mark.parametrize("name", OF_TOKENS)
 def test_the_gradient_does_not_depend_on_the_micro_batches(random_model, processor, banned, make_groups, name):
     taken = []
-    for size in (100, 2):
-        algorithm = on_policy_settings(name, micro_batch_size=size)
+    for size in (10_000, 150):
+        algorithm = on_policy_settings(name, micro_batch_tokens=size)
         experience = experience_of(make_groups(2, 3), processor, algorithm)
         taken.append(take_steps(module_of(random_model, algorithm, banned), experience))
     for first, second in zip(*taken, strict=True):
@@ -83,9 +83,9 @@ def passes(random_model, processor, banned, make_groups, algorithm) -> dict[str,
 
         return hook
 
-    module.policy.register_forward_hook(count("policy"))
+    module.policy.model.language_model.register_forward_hook(count("policy"))
     if module._reference[0] is not None:
-        module._reference[0].register_forward_hook(count("reference"))
+        module._reference[0].model.language_model.register_forward_hook(count("reference"))
     if algorithm.critic:
         module.critic.register_forward_hook(count("critic"))
     take_steps(module, experience_of(make_groups(2, 3), processor, algorithm))
@@ -107,7 +107,7 @@ def passes(random_model, processor, banned, make_groups, algorithm) -> dict[str,
     ],
 )
 def test_no_pass_is_made_that_nobody_needs(random_model, processor, banned, make_groups, name, changes, expected):
-    algorithm = configured(name, **(ONE_STEP | {"micro_batch_size": 100} | changes))
+    algorithm = configured(name, **(ONE_STEP | {"micro_batch_tokens": 10_000} | changes))
     counts = passes(random_model, processor, banned, make_groups, algorithm)
     assert counts == {"policy": 0, "reference": 0, "critic": 0} | expected
 
@@ -197,7 +197,7 @@ def test_a_capped_correction_makes_the_mean_weight_what_sampler_and_trainer_diff
     module = module_of(random_model, settings(), banned)
     module.trainer = trainer_of()
     experience.sampler_logprobs = (
-        module._logprobs(module.policy, experience) + math.log(2)
+        module._forward_of(experience).logprobs(module.policy) + math.log(2)
     ) * experience.completion_mask
     module = module_of(random_model, settings(correction=capped), banned)
     take_steps(module, experience)
@@ -216,7 +216,7 @@ def test_a_pass_without_gradient_is_one_without_dropout(random_model, processor,
     experience = experience_of(make_groups(4, 3), processor)
     module.trainer = trainer_of()
     policy.eval()
-    experience.sampler_logprobs = module._logprobs(policy, experience)
+    experience.sampler_logprobs = module._forward_of(experience).logprobs(policy)
     policy.train()
     take_steps(module, experience)
     # The old log-probabilities are those of the sampler, which knows no dropout ...

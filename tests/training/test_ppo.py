@@ -12,7 +12,7 @@ from lmm_r1.training.splits import model_arguments
 from tests.training.running import assert_equal
 from tests.training.updating import configured, experience_of, loader_of, module_of, take_steps, trainer_of
 
-FAST = {"micro_batch_size": 100, "kl_coef": 0.0, "warmup_ratio": 0.0, "learning_rate": 1e-3}
+FAST = {"micro_batch_tokens": 10_000, "kl_coef": 0.0, "warmup_ratio": 0.0, "learning_rate": 1e-3}
 
 
 def critic_settings(**changes) -> CriticSettings:

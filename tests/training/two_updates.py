@@ -31,7 +31,7 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
     groups = pickle.loads(Path(stored).read_bytes())
     results = {}
     for name in names:
-        algorithm = configured(name, mini_batches=1, inner_epochs=2, micro_batch_size=4, learning_rate=1e-4)
+        algorithm = configured(name, mini_batches=1, inner_epochs=2, micro_batch_tokens=200, learning_rate=1e-4)
         # What the rollout callback gathers: every advantage is that of the whole batch.
         weights = WEIGHTS if algorithm.advantage_of == "terms" else None
         advantages = group_advantages(ONE_PROCESS, groups, algorithm.advantage, weights)

@@ -59,7 +59,7 @@ def settings(**changes) -> AlgorithmSettings:
         "max_grad_norm": 1e9,
         "mini_batches": 1,
         "inner_epochs": 1,
-        "micro_batch_size": 100,
+        "micro_batch_tokens": 10_000,
     }
     return AlgorithmSettings(**(values | changes))
 

@@ -26,7 +26,7 @@ STAGES = ("sft", "fre", "mgt")
 DTYPES = ("float32", "bfloat16")
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "float32", "bf16-true": "bfloat16"}
 """Lightning's precision, and the weights that it works on."""
-ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+ATTENTION = ("sdpa", "flex_attention")
 ACCELERATORS = ("cpu", "gpu")
 STRATEGIES = ("auto", "ddp")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
@@ -246,8 +246,8 @@ def _check_trainer(config: Config) -> None:
             f"trainer.precision={precision}: works on {PRECISIONS[precision]} weights, but "
             f"model.dtype={config['model']['dtype']}"
         )
-    if accelerator == "cpu" and config["model"]["attention"].startswith("flash_attention"):
-        raise UserError(f"model.attention={config['model']['attention']}: needs a GPU; take sdpa")
+    if accelerator == "cpu" and config["model"]["attention"] == "flex_attention":
+        raise UserError("model.attention=flex_attention: needs a GPU; take sdpa")
 
 
 def _check_supervised(config: Config) -> None:

@@ -75,7 +75,7 @@ def _check_optimiser(config: Config) -> None:
         number(config, f"algorithm.{key}", 0, 1)
     number(config, "algorithm.max_grad_norm", 0, above=True)
     one_of(config, "algorithm.schedule", SCHEDULES)
-    for key in ("mini_batches", "inner_epochs", "micro_batch_size"):
+    for key in ("mini_batches", "inner_epochs", "micro_batch_tokens"):
         whole_number(config, f"algorithm.{key}", 1)
     betas = lookup(config, "algorithm.betas")
     if len(betas) != 2 or not all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas):

@@ -20,7 +20,10 @@ from transformers import (
 )
 
 from lmm_r1.errors import UserError
+from lmm_r1.models.shared_prefix import SHARED_PREFIX_SDPA
 
+ATTENTION: Mapping[str, str] = {"sdpa": SHARED_PREFIX_SDPA, "flex_attention": "flex_attention"}
+"""What `model.attention` calls them, and transformers. Either lets completions share a prompt."""
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -56,7 +59,10 @@ def load_policy(
     if architecture != "qwen2_5_vl":
         raise UserError(f"model.path={path} holds a {architecture}; choose a Qwen2.5-VL model")
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        folder, dtype=DTYPES[dtype], attn_implementation=attention
+        folder,
+        dtype=DTYPES[dtype],
+        # The vision tower cuts images into windows of many sizes, each of which FlexAttention would compile anew.
+        attn_implementation={"text_config": ATTENTION[attention], "vision_config": "sdpa"},
     )
     if freeze_vision:
         model.model.visual.requires_grad_(False)

@@ -10,15 +10,16 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import nn
 
 from lmm_r1.algorithms.returns import token_rewards
-from lmm_r1.models.logprobs import TokenStatistics, completion_statistics
+from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.distributed import sum_gradients, sum_over_processes
 from lmm_r1.training.estimators import TokenAdvantages
+from lmm_r1.training.forward import ExperienceForward
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
-from lmm_r1.training.splits import micro_batches, mini_batches, model_arguments
+from lmm_r1.training.splits import mini_batches
 from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
@@ -67,11 +68,14 @@ class GRPOModule(L.LightningModule):
         self.policy = policy
         # In a tuple, so that Lightning neither trains the reference nor writes it into every checkpoint.
         self._reference = (reference,)
+        if reference is not None:
+            share_frozen_tower(policy, reference)
         self.settings, self.temperature, self.seed = settings, temperature, seed
         self.optimiser_steps, self.phases = optimiser_steps, phases
         self.register_buffer("banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
         self.kl_coef = settings.kl_coef
         self.steps_done = 0
+        self._forward: ExperienceForward | None = None
         self.metrics: dict[str, float] = {}
 
     @property
@@ -99,20 +103,30 @@ class GRPOModule(L.LightningModule):
 
     def _update(self, experience: Experience) -> None:
         settings, metrics = self.settings, UpdateMetrics(self.measured, self.device)
+        self._forward = self._forward_of(experience)
         targets = self._targets(experience, metrics)
         for inner_epoch in range(settings.inner_epochs):
-            for rows in self._mini_batches(len(experience), inner_epoch):
+            for rows in self._mini_batches(experience.group_index, inner_epoch):
                 self._optimiser_step(experience, rows, targets, metrics)
+        self._forward = None
         self.metrics = metrics.means(self._sum)
         self.metrics["learning_rate"] = self._schedule().get_last_lr()[0]
         if settings.kl_control is not None:
             self._adapt_kl(experience)
 
+    def _forward_of(self, experience: Experience) -> ExperienceForward:
+        return ExperienceForward(
+            experience,
+            temperature=self.temperature,
+            banned=self.banned,
+            micro_batch_tokens=self.settings.micro_batch_tokens,
+        )
+
     def _targets(self, experience: Experience, metrics: UpdateMetrics) -> Targets:
         """The passes without a gradient, as few as the settings allow, and the advantages of tokens."""
         penalised = self.settings.kl_in == "reward" and self.kl_coef != 0
-        old = None if self.on_policy and not penalised else self._logprobs(self.policy, experience)
-        reference = None if self.kl_coef == 0 else self._reference_logprobs(experience)
+        old = None if self.on_policy and not penalised else self._logprobs(self.policy)
+        reference = None if self.kl_coef == 0 else self._reference_logprobs()
         penalty = self.settings.kl(old, reference) if penalised else None
         values = self._values(experience)
         advantages, returns = self._token_advantages(experience, penalty, values)
@@ -138,12 +152,12 @@ class GRPOModule(L.LightningModule):
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
         count = self._sum(count)
-        for micro in micro_batches(mask, self.settings.micro_batch_size):
+        for micro in self._forward.micro_batches(rows):
             # Gradients meet once, after the last micro-batch: a parameter that only some micro-batches or some
             # processes use (the vision tower, in a mixed batch) is what DDP's own reduction loses or hangs on.
             with self._optimiser().toggle_model(sync_grad=False):
-                losses = self._token_losses(experience, rows[micro.cpu()], targets, metrics)
-                loss = (losses * weights[micro, : losses.shape[1]]).sum() / count
+                losses = self._token_losses(experience, rows[micro], targets, metrics)
+                loss = (losses * weights[micro.to(self.device), : losses.shape[1]]).sum() / count
                 self.manual_backward(loss)
             metrics.add("policy/loss", loss, 0)
         norm = self._apply_gradients(self.policy, 0, self.settings.max_grad_norm)
@@ -157,7 +171,9 @@ class GRPOModule(L.LightningModule):
     ) -> torch.Tensor:
         """`[B, T]`: the policy loss of each token plus its share of the KL penalty."""
         settings = self.settings
-        statistics = self._statistics(self.policy, experience, rows, with_entropy=True)
+        statistics = self._forward.statistics(
+            self.policy, rows, with_entropy=True, entropy_gradient=settings.entropy_coef != 0
+        )
         current, length = statistics.logprobs, statistics.logprobs.shape[1]
         mask = experience.completion_mask[rows, :length].to(self.device)
         sampler = experience.sampler_logprobs[rows, :length].to(self.device)
@@ -196,38 +212,21 @@ class GRPOModule(L.LightningModule):
         for name, rows in (("text", ~images), ("image", images)):
             metrics.add_tokens(mask & rows[:, None], **{f"sampler_kl/{name}": difference})
 
-    def _statistics(
-        self, model: nn.Module, experience: Experience, rows: torch.Tensor, *, with_entropy: bool
-    ) -> TokenStatistics:
-        return completion_statistics(
-            model,
-            *model_arguments(experience, rows, self.device),
-            temperature=self.temperature,
-            banned=self.banned,
-            with_entropy=with_entropy,
-            entropy_gradient=with_entropy and self.settings.entropy_coef != 0,
-        )
-
-    @torch.no_grad()
-    def _logprobs(self, model: nn.Module, experience: Experience) -> torch.Tensor:
+    def _logprobs(self, model: nn.Module) -> torch.Tensor:
         """`[N, T]` on the CPU: the log-probabilities of all completions under `model`, without gradient or dropout."""
-        logprobs = torch.zeros_like(experience.sampler_logprobs)
         with in_evaluation_mode(model):
-            for rows in micro_batches(experience.completion_mask, self.settings.micro_batch_size):
-                values = self._statistics(model, experience, rows, with_entropy=False).logprobs
-                logprobs[rows, : values.shape[1]] = values.cpu()
-        return logprobs
+            return self._forward.logprobs(model)
 
-    def _reference_logprobs(self, experience: Experience) -> torch.Tensor:
+    def _reference_logprobs(self) -> torch.Tensor:
         (reference,) = self._reference
         if reference is not None:
-            return self._logprobs(reference.to(self.device), experience)
+            return self._logprobs(reference.to(self.device))
         with self.policy.disable_adapter():
-            return self._logprobs(self.policy, experience)
+            return self._logprobs(self.policy)
 
-    def _mini_batches(self, size: int, inner_epoch: int) -> list[torch.Tensor]:
+    def _mini_batches(self, group_index: torch.Tensor, inner_epoch: int) -> list[torch.Tensor]:
         return mini_batches(
-            size, self.settings.mini_batches, seed=self.seed, step=self.steps_done, inner_epoch=inner_epoch
+            group_index, self.settings.mini_batches, seed=self.seed, step=self.steps_done, inner_epoch=inner_epoch
         )
 
     def _apply_gradients(self, model: nn.Module, index: int, max_norm: float) -> torch.Tensor:

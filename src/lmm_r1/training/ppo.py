@@ -14,7 +14,7 @@ from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
-from lmm_r1.training.splits import micro_batches, model_arguments
+from lmm_r1.training.splits import model_arguments
 from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
@@ -94,7 +94,7 @@ class PPOModule(GRPOModule):
     def _values(self, experience: Experience) -> torch.Tensor:
         values = torch.zeros_like(experience.sampler_logprobs)
         with in_evaluation_mode(self.critic), in_evaluation_mode(self.policy):
-            for rows in micro_batches(experience.completion_mask, self.settings.micro_batch_size):
+            for rows in self._forward.micro_batches(torch.arange(len(experience))):
                 part = self.critic(*model_arguments(experience, rows, self.device))
                 values[rows, : part.shape[1]] = part.cpu()
         return values
@@ -112,16 +112,16 @@ class PPOModule(GRPOModule):
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
         count = self._sum(count)
-        for micro in micro_batches(mask, self.settings.micro_batch_size):
+        for micro in self._forward.micro_batches(rows):
             with self._optimiser(1).toggle_model(sync_grad=False):
-                chosen = rows[micro.cpu()]
+                chosen, places = rows[micro], micro.to(self.device)
                 values = self.critic(*model_arguments(experience, chosen, self.device))
                 length = values.shape[1]
                 old_values, returns = (
                     tensor[chosen, :length].to(self.device) for tensor in (targets.values, targets.returns)
                 )
-                losses = value_loss(values, old_values, returns, mask[micro, :length], clip=critic.clip)
-                loss = (losses * weights[micro, :length]).sum() / count
+                losses = value_loss(values, old_values, returns, mask[places, :length], clip=critic.clip)
+                loss = (losses * weights[places, :length]).sum() / count
                 self.manual_backward(loss)
             metrics.add("value/loss", loss, 0)
         norm, share = self._apply_gradients(self.critic, 1, critic.max_grad_norm), 1 / self.trainer.world_size

@@ -28,7 +28,7 @@ class ModelSettings:
     dtype: str
     """Of the trained weights, `float32` or `bfloat16`; the engine's is its own setting."""
     attention: str
-    """transformers' `attn_implementation`."""
+    """`sdpa`, or on a GPU `flex_attention`; see `lmm_r1.models.shared_prefix`."""
     freeze_vision: bool
     lora: LoraSettings | None
     gradient_checkpointing: bool
@@ -101,8 +101,8 @@ class AlgorithmSettings:
     """Optimiser steps for each pass over a rollout."""
     inner_epochs: int
     """Passes over a rollout."""
-    micro_batch_size: int
-    """Completions in one forward and backward pass; changes memory and speed, never the result."""
+    micro_batch_tokens: int
+    """Tokens in one forward and backward pass, each prompt counted once; changes memory and speed, never the result."""
 
 
 @dataclass(frozen=True)

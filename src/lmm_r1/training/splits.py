@@ -1,4 +1,4 @@
-"""A rollout cut into optimiser steps, and those into what fits into memory."""
+"""A rollout cut into optimiser steps, and its rows as a padded batch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import torch
 from lmm_r1.types import Experience
 
 
-def mini_batches(size: int, count: int, *, seed: int, step: int, inner_epoch: int) -> list[torch.Tensor]:
-    """The rows of each of `count` optimiser steps: all at once, or a shuffle that seed, step and epoch decide."""
+def mini_batches(
+    group_index: torch.Tensor, count: int, *, seed: int, step: int, inner_epoch: int
+) -> list[torch.Tensor]:
+    """The rows of each of `count` optimiser steps: all at once, or a shuffle that seed, step and epoch decide.
+
+    Groups `[N]` are shuffled whole, so that a prompt is computed in one step alone; steps are of equal size, and a
+    group is cut where one ends.
+    """
     if count == 1:
-        return [torch.arange(size)]
+        return [torch.arange(len(group_index))]
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) * 1_009 + inner_epoch)
-    return list(torch.randperm(size, generator=generator).chunk(count))
-
-
-def micro_batches(mask: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
-    """Positions within the mini-batch of `mask` `[B, T]`, at most `size` at a time, completions of like length together
-    so that little padding is computed."""
-    return mask.sum(dim=1).argsort(stable=True).split(size)
+    turn = torch.randperm(int(group_index.max()) + 1, generator=generator)
+    return list(turn[group_index].argsort(stable=True).chunk(count))
 
 
 def model_arguments(
