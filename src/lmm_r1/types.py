@@ -144,4 +144,6 @@ class Experience:
     @property
     def has_images(self) -> torch.Tensor:
         """`[N]` bool: the completions whose prompt shows an image."""
-        return torch.tensor([pixels is not None for pixels in self.pixel_values])[self.group_index]
+        # A method of a tensor, because torch is not imported here: what only reads problems starts without it.
+        shown = self.group_index.new_tensor([pixels is not None for pixels in self.pixel_values])
+        return shown.bool()[self.group_index]
