@@ -140,8 +140,3 @@ class Experience:
 
     def __len__(self) -> int:
         return self.completion_ids.shape[0]
-
-    @property
-    def has_images(self) -> torch.Tensor:
-        """`[N]` bool: the completions whose prompt shows an image."""
-        return torch.tensor([pixels is not None for pixels in self.pixel_values])[self.group_index]
