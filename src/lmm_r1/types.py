@@ -140,10 +140,3 @@ class Experience:
 
     def __len__(self) -> int:
         return self.completion_ids.shape[0]
-
-    @property
-    def has_images(self) -> torch.Tensor:
-        """`[N]` bool: the completions whose prompt shows an image."""
-        # A method of a tensor, because torch is not imported here: what only reads problems starts without it.
-        shown = self.group_index.new_tensor([pixels is not None for pixels in self.pixel_values])
-        return shown.bool()[self.group_index]

@@ -200,16 +200,18 @@ class GRPOModule(L.LightningModule):
             clip_high=token_loss.clipped_high,
             ratio=torch.exp(current.detach() - old),
         )
-        self._measure_mismatch(mask, sampler - old, experience.has_images[rows].to(self.device), metrics)
+        images = torch.tensor([pixels is not None for pixels in experience.pixel_values])
+        shows_image = images[experience.group_index[rows]].to(self.device)
+        self._measure_mismatch(mask, sampler - old, shows_image, metrics)
         metrics.add("policy/kl_of_completion", (kl.detach() * mask).sum(), len(rows))
         return losses
 
     def _measure_mismatch(
-        self, mask: torch.Tensor, difference: torch.Tensor, images: torch.Tensor, metrics: UpdateMetrics
+        self, mask: torch.Tensor, difference: torch.Tensor, shows_image: torch.Tensor, metrics: UpdateMetrics
     ) -> None:
         """How far the sampler's log-probabilities are from the trainer's, for problems with and without images."""
         metrics.add_tokens(mask, sampler_kl=difference, sampler_difference=difference.abs())
-        for name, rows in (("text", ~images), ("image", images)):
+        for name, rows in (("text", ~shows_image), ("image", shows_image)):
             metrics.add_tokens(mask & rows[:, None], **{f"sampler_kl/{name}": difference})
 
     def _logprobs(self, model: nn.Module) -> torch.Tensor:
