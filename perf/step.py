@@ -30,7 +30,14 @@ from lmm_r1.models.loading import load_processor
 
 HERE = Path(__file__).resolve().parent
 TINY = HERE.parent / "models" / "tiny"
-PHASES = ("step", "sampling", "scoring", "update")
+PHASES = {
+    "step": "whole step",
+    "sampling": "sampling",
+    "scoring": "scoring",
+    "update": "update",
+    "wall": "whole step, on the wall",
+}
+"""What is measured, and what the table calls it."""
 ENVIRONMENT = DEFAULTS | {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
 Turn = dict[str, float]
 
@@ -119,7 +126,7 @@ def print_rows(label: str, turns: dict[str, list[Turn]], phases: tuple[str, ...]
         cells = [f"{statistics.median(turn[phase] for turn in of_side):.2f} s" for of_side in turns.values()]
         if "TRL" in turns:
             cells.append(ratio(turns["ours"], turns["TRL"], phase))
-        print(f"| {label} | {phase} | {' | '.join(cells)} |", flush=True)
+        print(f"| {label} | {PHASES[phase]} | {' | '.join(cells)} |", flush=True)
     lengths = [f"{statistics.median(turn['tokens'] for turn in of_side):.0f}" for of_side in turns.values()]
     print(f"| {label} | tokens sampled | {' | '.join(lengths)} |{' |' if 'TRL' in turns else ''}", flush=True)
 
@@ -155,6 +162,39 @@ def build_larger(folder: Path) -> None:
 
 
 def main() -> None:
+    arguments = told()
+    print_head(arguments)
+    shapes = SMALL if arguments.small else SHAPES
+    if arguments.prompts:
+        shapes = [replace(shape, prompts=prompts) for shape, prompts in zip(shapes, arguments.prompts, strict=True)]
+    with tempfile.TemporaryDirectory() as scratch:
+        models = {"tiny": TINY, "larger": Path(scratch) / "larger"}
+        build_larger(models["larger"])
+        for name in arguments.only:
+            for shape in shapes:
+                measure(models[name], shape, arguments, Path(scratch))
+
+
+def measure(model: Path, shape: Shape, arguments: argparse.Namespace, scratch: Path) -> None:
+    """The rows of one model and shape: whole steps, then the update on given completions."""
+    label = f"{parameters_of(model) / 1e6:.1f}M, {shape}"
+    work = Work(
+        str(model),
+        shape.prompts,
+        shape.samples,
+        shape.new_tokens,
+        shape.side,
+        replayed=False,
+        turns=arguments.rounds + 1,
+        micro_batch=arguments.micro_batch,
+        threads=arguments.threads,
+    )
+    print_rows(label, alternate(work, arguments.trl_python, scratch), tuple(PHASES))
+    alone = alternate(replace(work, replayed=True), arguments.trl_python, scratch)
+    print_rows(f"{label}; same completions", alone, ("update",))
+
+
+def told() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trl-python", help="an interpreter that has TRL 1.16 (`make conformance` builds one)")
     parser.add_argument("--rounds", type=int, default=5, help="measured turns of each side")
@@ -163,41 +203,20 @@ def main() -> None:
     parser.add_argument("--micro-batch", type=int, default=32, help="TRL's completions in one pass")
     parser.add_argument("--only", nargs="*", choices=("tiny", "larger"), default=("tiny", "larger"))
     parser.add_argument("--small", action="store_true", help="a step of a few tokens, to see that everything runs")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def print_head(arguments: argparse.Namespace) -> None:
     print("# A training step beside TRL\n")
     print(f"`python {' '.join(sys.argv)}`: {processor_name()}, threads: {arguments.threads}, float32.")
     print(f"Ours: {versions(sys.executable)}.", end=" ")
     print(f"TRL: {versions(arguments.trl_python)}." if arguments.trl_python else "TRL: not asked.")
     print(
-        f"Medians of {arguments.rounds} alternating steps; the ratio is TRL's time in ours per sampled token, its ",
-        end="",
+        f"Medians of {arguments.rounds} alternating steps, in seconds of processor time where no wall is named; the ratio"
     )
-    print("median over rounds (least–most).\n")
+    print("is TRL's time in ours per sampled token, its median over rounds (least–most).\n")
     print("| model, shape | phase | ours |" + (" TRL | ratio |" if arguments.trl_python else ""))
     print("| --- | --- | --- |" + (" --- | --- |" if arguments.trl_python else ""))
-    shapes = SMALL if arguments.small else SHAPES
-    if arguments.prompts:
-        shapes = [replace(shape, prompts=prompts) for shape, prompts in zip(shapes, arguments.prompts, strict=True)]
-    with tempfile.TemporaryDirectory() as scratch:
-        models = {"tiny": TINY, "larger": Path(scratch) / "larger"}
-        build_larger(models["larger"])
-        for name in arguments.only:
-            label = f"{parameters_of(models[name]) / 1e6:.1f}M"
-            for shape in shapes:
-                work = Work(
-                    str(models[name]),
-                    shape.prompts,
-                    shape.samples,
-                    shape.new_tokens,
-                    shape.side,
-                    replayed=False,
-                    turns=arguments.rounds + 1,
-                    micro_batch=arguments.micro_batch,
-                    threads=arguments.threads,
-                )
-                print_rows(f"{label}, {shape}", alternate(work, arguments.trl_python, Path(scratch)), PHASES)
-                alone = alternate(replace(work, replayed=True), arguments.trl_python, Path(scratch))
-                print_rows(f"{label}, {shape}; same completions", alone, ("update",))
 
 
 if __name__ == "__main__":

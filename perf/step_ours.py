@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ SHOWN = {"rollout": "sampling", "sync": "sampling", "reward": "scoring", "collat
 """The columns of the table that a run's phases belong to."""
 
 
+class Watched(Phases):
+    """The phases of a run, by the referee's clock and names."""
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
+        self.turns = turns
+
+    def __call__(self, name: str) -> AbstractContextManager[None]:
+        return self.turns.phase(SHOWN.get(name, "rest"))
+
+
 class GivenRollout(L.Callback):
     """In place of `RolloutCallback`: completions and advantages that are given."""
 
@@ -44,25 +56,21 @@ class GivenRollout(L.Callback):
 class Paced(L.Callback):
     """Begins a step when the referee says so, and tells what it took. The first of the callbacks."""
 
-    def __init__(self, turns: Turns, phases: Phases) -> None:
-        self.turns, self.phases = turns, phases
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
 
     def on_train_batch_start(self, *_: Any) -> None:
         self.turns.wait()
-        self.phases.end_step()
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: RolloutBatch, batch_idx: int
     ) -> None:
-        seconds = self.turns.seconds
-        for phase, taken in self.phases.end_step().items():
-            if phase in SHOWN:
-                seconds[SHOWN[phase]] = seconds.get(SHOWN[phase], 0.0) + taken
         self.turns.report(int(batch.experience.completion_mask.sum()))
 
 
 def main() -> None:
-    work, turns, phases = Work.told(), Turns(), Phases()
+    work, turns = Work.told(), Turns()
+    phases = Watched(turns)
     prepare(work)
     register_resolvers()
     overrides = [
@@ -110,7 +118,7 @@ def main() -> None:
         trainer = L.Trainer(
             accelerator="cpu",
             max_epochs=1,
-            callbacks=[Paced(turns, phases), rollouts],
+            callbacks=[Paced(turns), rollouts],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
