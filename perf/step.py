@@ -212,9 +212,10 @@ def print_head(arguments: argparse.Namespace) -> None:
     print(f"Ours: {versions(sys.executable)}.", end=" ")
     print(f"TRL: {versions(arguments.trl_python)}." if arguments.trl_python else "TRL: not asked.")
     print(
-        f"Medians of {arguments.rounds} alternating steps, in seconds of processor time where no wall is named; the ratio"
+        f"Medians of {arguments.rounds} alternating steps, in seconds of processor time where no wall is named;",
+        end=" ",
     )
-    print("is TRL's time in ours per sampled token, its median over rounds (least–most).\n")
+    print("the ratio is TRL's time in ours\nper sampled token, its median over rounds (least–most).\n")
     print("| model, shape | phase | ours |" + (" TRL | ratio |" if arguments.trl_python else ""))
     print("| --- | --- | --- |" + (" --- | --- |" if arguments.trl_python else ""))
 
