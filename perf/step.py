@@ -165,8 +165,9 @@ def main() -> None:
     arguments = told()
     print_head(arguments)
     shapes = SMALL if arguments.small else SHAPES
+    shapes = [shape for shape in shapes if shape.name in arguments.shapes]
     if arguments.prompts:
-        shapes = [replace(shape, prompts=prompts) for shape, prompts in zip(shapes, arguments.prompts, strict=True)]
+        shapes = [replace(shape, prompts=arguments.prompts) for shape in shapes]
     with tempfile.TemporaryDirectory() as scratch:
         models = {"tiny": TINY, "larger": Path(scratch) / "larger"}
         build_larger(models["larger"])
@@ -198,7 +199,8 @@ def told() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trl-python", help="an interpreter that has TRL 1.16 (`make conformance` builds one)")
     parser.add_argument("--rounds", type=int, default=5, help="measured turns of each side")
-    parser.add_argument("--prompts", type=int, nargs=2, metavar=("FRE", "MGT"), help="other numbers of prompts")
+    parser.add_argument("--shapes", nargs="*", choices=("FRE", "MGT"), default=("FRE", "MGT"))
+    parser.add_argument("--prompts", type=int, help="instead of the shapes' own numbers")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--micro-batch", type=int, default=32, help="TRL's completions in one pass")
     parser.add_argument("--only", nargs="*", choices=("tiny", "larger"), default=("tiny", "larger"))
