@@ -102,7 +102,10 @@ def alternate(work: Work, trl_python: str | None, folder: Path) -> dict[str, lis
         sides["TRL"] = (trl_python, "step_trl.py")
     contenders = {name: Contender(*side, work, folder / f"{name}.log") for name, side in sides.items()}
     try:
-        rounds = [{name: side.turn() for name, side in contenders.items()} for _ in range(work.turns)]
+        rounds = []
+        for _ in range(work.turns):
+            rounds.append({name: side.turn() for name, side in contenders.items()})
+            print(rounds[-1], file=sys.stderr, flush=True)
     finally:
         for side in contenders.values():
             side.end()
