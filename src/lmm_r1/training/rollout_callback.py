@@ -52,4 +52,4 @@ class RolloutCallback(L.Callback):
             batch.experience = collate(batch.groups, advantages, self.processor)
         with self.sampler.phases("store"):
             self.store.write(batch.groups, step, rank)
-        self.metrics = rollout_metrics(trainer, batch.groups, zero_variance(rewards))
+        self.metrics = rollout_metrics(trainer, batch.groups, zero_variance(rewards), self.sampler.reward.statistics())
