@@ -62,7 +62,7 @@ def peak_of_the_workers() -> Iterator[list[int]]:
     over, peaks = threading.Event(), [0]
 
     def watch() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.5):
             peaks.extend(peak_memory(process) for process in descendants(os.getpid()))
 
     watcher = threading.Thread(target=watch)
