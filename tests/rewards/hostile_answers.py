@@ -105,6 +105,8 @@ FLOODS = {
     "backslashes": (r"\boxed{{{}", "\\"),
     "space around a whole response": ("<think>a</think>{}<answer>5</answer> x", " "),
     "a long thought": ("<think>{}</think><answer>6</answer>", "a "),
+    "combining characters": ("a{}", "\u0301\u0316"),
+    "combining characters in a thought": ("<think>a{}</think><answer>6</answer>", "\u0301\u0316"),
     "underscores in a thought": ("<think>{}</think><answer>6</answer>", "_"),
 }
 

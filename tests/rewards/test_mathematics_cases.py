@@ -100,7 +100,14 @@ def test_a_hopeless_expression_is_not_parsed(expression: str) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["(1.5)^{2004}", "3^{9999}", "(x+1)^{100}", r"x^{-9999}", "(" * 12 + "5" + ")" * 12, r"\binom{100}{50}"],
+    [
+        r"\left(2-\frac{1}{2}\right)^{2004}",
+        "3^{9999}",
+        "(x+1)^{100}",
+        r"x^{-9999}",
+        "(" * 12 + "5" + ")" * 12,
+        r"\binom{100}{50}",
+    ],
 )
 def test_what_ends_is_parsed(expression: str) -> None:
     assert not hopeless(expression)
