@@ -109,7 +109,8 @@ def language_activation_bytes(text: TextSizes, tokens: int, bytes_each: int, *, 
     """What the forward pass of the language model keeps for its backward pass, sampled tokens' logits aside.
 
     Counted in the layer of transformers: inputs of its products, of rotation, of attention and of the gated unit in
-    the passes' dtype (`bytes_each`), the norms' in float32. Checkpointing keeps each layer's input and has one layer at a time.
+    the passes' dtype (`bytes_each`), the norms' in float32. Checkpointing keeps each layer's input, and one layer whole
+    at a time.
     """
     norms = 2 * (2 * text.hidden * 4 + text.hidden * bytes_each)
     attention = (4 * text.hidden + 4 * text.key_value + 4 * text.hidden) * bytes_each

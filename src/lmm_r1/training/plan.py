@@ -108,7 +108,14 @@ def make_plan(
         flops=update_flops(architecture, shape, passes, recomputed=False),
         seconds={
             "sync": sync_seconds(device, numbers, model, engine),
-            "rollout": rollout_seconds(architecture, device, engine, shape, sequences),
+            "rollout": rollout_seconds(
+                architecture,
+                device,
+                engine,
+                shape,
+                sequences=sequences,
+                max_new_tokens=rollout.max_new_tokens,
+            ),
             "update": update_seconds(device, sum(again.values()), numbers, model, algorithm, dtype),
         },
         cures=_cures(memory, model, passes, engine),

@@ -22,12 +22,21 @@ BANDWIDTH_SHARE = 0.8
 
 
 def rollout_seconds(
-    architecture: Architecture, device: Device, engine: Mapping[str, Any], shape: StepShape, sequences: int
+    architecture: Architecture,
+    device: Device,
+    engine: Mapping[str, Any],
+    shape: StepShape,
+    *,
+    sequences: int,
+    max_new_tokens: int,
 ) -> float:
     """Sampling one process's share of a step: prefill once for each prompt, then a token a step for all sequences.
 
+    What the engine does besides products of matrices is left out; it dominates where the model is tiny.
+
     Args:
         sequences: completions that are sampled at the same time.
+        max_new_tokens: of the longest completion, for which the step waits: it reads the weights once a token.
     """
     if "dtype" not in engine:
         return 0.0
@@ -44,9 +53,9 @@ def rollout_seconds(
     tokens = shape.completion_tokens
     operations = language_flops(text, tokens, seen) + head_flops(text, tokens)
     weights = parameters(architecture)
-    read = (weights.language + weights.head) * BYTES[dtype] * tokens / sequences
-    read += seen * key_value_bytes(text, BYTES[dtype])
-    return prefill / flops + max(operations / flops, read / bandwidth)
+    once = (weights.language + weights.head) * BYTES[dtype]
+    read = once * tokens / sequences + seen * key_value_bytes(text, BYTES[dtype])
+    return prefill / flops + max(operations / flops, read / bandwidth, once * max_new_tokens / bandwidth)
 
 
 def update_seconds(
