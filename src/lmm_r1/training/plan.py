@@ -87,9 +87,10 @@ def make_plan(
     longest = int(lengths.prompt) + rollout.max_new_tokens
     memory = training_memory(architecture, model, algorithm, trainer, shape)
     memory |= engine_memory(architecture, numbers, engine, device, longest)
-    cached = _cached_sequences(architecture, memory, engine, longest)
     completions = len(shape.prompts) * rollout.samples
-    sequences = max(1, min(completions, engine.get("max_num_seqs", completions), cached))
+    # The cache is dealt out in pages: it holds more completions of the expected length than of the greatest.
+    held = _cached_sequences(architecture, memory, engine, round(lengths.prompt) + completion)
+    sequences = max(1, min(completions, engine.get("max_num_seqs", completions), held))
     again = update_flops(architecture, shape, passes, recomputed=True)
     dtype = pass_dtype(trainer.precision)
     on_cpu = device.name.startswith("CPU")
@@ -104,7 +105,7 @@ def make_plan(
         lengths=lengths,
         completion_source="expected.completion_tokens" if expected.completion_tokens else "half of the most, assumed",
         sequences=sequences,
-        cached_sequences=cached,
+        cached_sequences=_cached_sequences(architecture, memory, engine, longest),
         flops=update_flops(architecture, shape, passes, recomputed=False),
         seconds={
             "sync": sync_seconds(device, numbers, model, engine),
@@ -184,7 +185,7 @@ def _cures(memory: Mapping[str, int], model: ModelSettings, passes: Passes, engi
         spared["algorithm.critic.own_model=false"] = memory["critic"]
     if model.lora is None:
         low_rank = memory["gradients"] + memory["optimiser"] + memory["reference"] + memory["critic"] * 2 // 3
-        spared["low-rank adapters, model=qwen2_5_vl_3b_lora"] = low_rank
+        spared["model.lora (model=qwen2_5_vl_3b_lora)"] = low_rank
     if passes.reference and model.lora is None:
         spared["algorithm.kl_coef=0"] = memory["reference"]
     if not model.gradient_checkpointing:
