@@ -85,7 +85,7 @@ def make_plan(
     shape = _shape(architecture.vision, lengths, completion, trainer.prompts_per_step // trainer.devices, rollout)
     numbers, passes = counts(architecture, model), passes_of(model, algorithm)
     longest = int(lengths.prompt) + rollout.max_new_tokens
-    memory = training_memory(architecture, model, algorithm, trainer, shape)
+    memory = training_memory(architecture, model, algorithm, trainer, shape, longest)
     memory |= engine_memory(architecture, numbers, engine, device, longest)
     completions = len(shape.prompts) * rollout.samples
     # The cache is dealt out in pages: it holds more completions of the expected length than of the greatest.

@@ -62,11 +62,13 @@ def training_memory(
     algorithm: AlgorithmSettings,
     trainer: TrainerSettings,
     shape: StepShape,
+    longest: int,
 ) -> dict[str, int]:
     """Bytes by part, of one process; 0 where there is none.
 
     Args:
-        shape: one process's share of a step.
+        shape: one process's share of a step, as expected.
+        longest: tokens of a prompt with a completion as long as it may be.
     """
     numbers, each, in_passes = counts(architecture, model), BYTES[model.dtype], BYTES[pass_dtype(trainer.precision)]
     # Gradients of several processes meet in one flat copy (`training.distributed`).
@@ -79,7 +81,7 @@ def training_memory(
         "optimiser": 2 * numbers.trained * each,
         "reference": (numbers.model - shared_tower) * each if copied else 0,
         "critic": 0,
-        "activations": _activations(architecture, model, algorithm, shape, each, in_passes),
+        "activations": _activations(architecture, model, algorithm, shape, longest, each, in_passes),
         "logits": head_bytes(architecture.text, each, in_passes, trained=model.lora is None),
     }
     if algorithm.critic is not None and algorithm.critic.own_model:
@@ -115,23 +117,23 @@ def _activations(
     model: ModelSettings,
     algorithm: AlgorithmSettings,
     shape: StepShape,
+    longest: int,
     each: int,
     in_passes: int,
 ) -> int:
     """Of the largest micro-batch: what autograd keeps, with the casts of the weights under mixed precision."""
-    longest = max(prompt + max(lengths) for prompt, lengths in zip(shape.prompts, shape.completions, strict=True))
-    mini_batch = -(-shape.shared_tokens // algorithm.mini_batches)
+    completions = sum(map(len, shape.completions))
+    # However long completions grow: one that exceeds the budget has a row to itself.
+    mini_batch = -(-completions // algorithm.mini_batches) * longest
     tokens = max(min(algorithm.micro_batch_tokens, mini_batch), longest)
-    share = min(1.0, tokens / shape.shared_tokens)
+    patches = min(shape.patches, shape.patches * tokens // shape.shared_tokens)
     if algorithm.critic is not None and algorithm.critic.own_model:
         # The critic repeats the prompts of the same completions.
-        tokens = max(tokens, int(share * shape.repeated_tokens))
+        tokens = tokens * shape.repeated_tokens // shape.shared_tokens
     checkpointing = model.gradient_checkpointing
     activations = language_activation_bytes(architecture.text, tokens, in_passes, checkpointing=checkpointing)
     if trains_vision(model):
-        activations += vision_activation_bytes(
-            architecture.vision, int(share * shape.patches), in_passes, checkpointing=checkpointing
-        )
+        activations += vision_activation_bytes(architecture.vision, patches, in_passes, checkpointing=checkpointing)
     if each != in_passes:
         layers = architecture.text.layers if checkpointing else 1
         activations += parameters(architecture).total * in_passes // layers
