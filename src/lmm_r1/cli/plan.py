@@ -45,14 +45,12 @@ def print_plan(config: Config) -> None:
     """Plan what was composed, and print it."""
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.training.plan import make_plan, planned_device
-    from lmm_r1.training.run import set_threads
 
     def build(group: str) -> Any:
         return instantiate(config[group], _convert_="all")
 
     model = {**config["model"], "path": _start(config)}
     trainer, rollout = build("trainer"), build("rollout")
-    set_threads(trainer)
     plan = make_plan(
         planned_device(config["plan"], trainer, rollout),
         instantiate(model, _convert_="all"),

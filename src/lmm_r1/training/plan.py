@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
+import torch
+
 from lmm_r1.errors import UserError
 from lmm_r1.models.architecture import Architecture, VisionSizes, architecture_of
 from lmm_r1.models.costs import Grid, key_value_bytes
@@ -132,6 +134,8 @@ def planned_device(name: str | bool, trainer: TrainerSettings, rollout: RolloutS
     if name is True:
         name = trainer.accelerator
     if name == "cpu":
+        if trainer.threads is not None:
+            torch.set_num_threads(trainer.threads)
         return this_cpu({pass_dtype(trainer.precision), rollout.engine.keywords.get("dtype", "float32")})
     if name != "gpu":
         return GPUS[name]

@@ -236,13 +236,8 @@ def _prepare_process(parts: Parts) -> None:
     if parts.trainer.accelerator == "cpu":
         # Numbers too small for a normal float slow a CPU's arithmetic by an order of magnitude.
         torch.set_flush_denormal(True)
-        set_threads(parts.trainer)
-
-
-def set_threads(settings: TrainerSettings) -> None:
-    """Give torch the threads of each process, where they were chosen."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+        if parts.trainer.threads is not None:
+            torch.set_num_threads(parts.trainer.threads)
 
 
 def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
