@@ -42,7 +42,7 @@ def metrics(folder: Path) -> list[dict[str, str]]:
 
 
 def _clock(name: str) -> bool:
-    return name.startswith(("time/", "verifier/")) or name.endswith("tokens_per_second")
+    return name.startswith(("time/", "machine/", "verifier/")) or name.endswith("tokens_per_second")
 
 
 def checkpoint(folder: Path, step: int) -> dict:
