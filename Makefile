@@ -58,6 +58,11 @@ mutants: $(STAMP)  ## break the verifier in every way we know and see a test fai
 conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and verl's own code, in an environment of its own
 	$(CONFORMANCE)/bin/python -m pytest -q tests/conformance
 
+bench: $(STAMP) $(CONFORMANCE)/installed  ## measure speed beside other tools (perf/README.md), best on a quiet machine
+	PYTHONPATH=src:. $(BIN)/python perf/rewards.py > perf/results/rewards.md
+	PYTHONPATH=src $(BIN)/python perf/update.py > perf/results/update.md
+	PYTHONPATH=src $(BIN)/python perf/step.py --trl-python $(CONFORMANCE)/bin/python > perf/results/step.md
+
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -80,4 +85,4 @@ tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into mo
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
 
-.PHONY: help setup train test lint tiny mutants conformance
+.PHONY: help setup train test lint tiny mutants conformance bench
