@@ -12,7 +12,8 @@ import pytest
 
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.probes import THIRDS, probe
-from lmm_r1.evaluation.probes_rules import PROBES, Answered, boxes_elsewhere, repeated_share, thinking
+from lmm_r1.evaluation.probes_rules import GRAM, PROBES, Answered, boxes_elsewhere, thinking
+from lmm_r1.rewards.shaping.repetition import repeated_share
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Group, Problem
 
@@ -100,11 +101,11 @@ def test_the_number_is_found_however_it_is_written():
 
 
 def test_repetition_grows_with_copies_and_not_with_length():
-    assert repeated_share("one two three") == 0
-    assert repeated_share(" ".join(str(number) for number in range(500))) == 0
-    shares = [repeated_share("we add the next number then " * copies) for copies in (1, 2, 4, 8)]
+    assert repeated_share("one two three", GRAM) == 0
+    assert repeated_share(" ".join(str(number) for number in range(500)), GRAM) == 0
+    shares = [repeated_share("we add the next number then " * copies, GRAM) for copies in (1, 2, 4, 8)]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] > 0.8
-    assert repeated_share("a b a b a", n=2) == pytest.approx(1 - 2 / 4)
+    assert repeated_share("a b a b a", 2) == pytest.approx(1 - 2 / 4)
 
 
 def test_thinking_and_boxes_are_read_from_the_right_places():

@@ -50,7 +50,7 @@ def read_response(claim: Claim) -> Verdict:
     extract_answer(claim.answer)
     last_answer(claim.answer)
     think_answer_format(claim.answer, truncated=False)
-    released_format(SimpleNamespace(text=claim.answer), None)
+    released_format(SimpleNamespace(completion=SimpleNamespace(text=claim.answer)))
     return Verdict(False, "read", 0.0)
 
 

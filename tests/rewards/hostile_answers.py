@@ -24,12 +24,9 @@ CODE = (
 
 DEAR = {
     # What no pattern catches costs a worker its three seconds of processor time.
-    "a binomial of a thousand million": r"\binom{10^9}{10^8}",
-    "a negative exponent": r"10^{-999999999}",
-    "parentheses": "(" * 250 + "5" + ")" * 250,
-    "fractions thirty deep": r"\frac{1}{1+" * 30 + "5" + "}" * 30,
-    "an expansion": "(x+y+z+w)^{60}",
     "a hard integral": r"\int_0^1 \frac{x^x \sin(x^3)}{\ln(x+2)+e^{x^2}} dx",
+    "an expansion behind a second pair of parentheses": "((x+y+z+w))^{60}",
+    "a product of expansions": "(x+y)^{90}(z+w)^{90}(x+z)^{90}",
 }
 
 CHEAP = {
@@ -43,6 +40,10 @@ CHEAP = {
     "a factorial of a factorial": "((9!)!)!",
     "a power of a factorial": "2^{99!}",
     "an exponent in a decimal": "1e999999999",
+    "a negative exponent": r"10^{-999999999}",
+    "a binomial of a thousand million": r"\binom{10^9}{10^8}",
+    "an expansion": "(x+y+z+w)^{60}",
+    "an expansion of a binomial": r"\left(1+x\right)^{9999}",
     "an exponent in LaTeX": r"10^{999999999}",
     "infinity": "inf",
     "not a number": "nan",
@@ -51,6 +52,8 @@ CHEAP = {
     # nesting and size
     "fractions ten deep": r"\frac{1}{1+" * 10 + "5" + "}" * 10,
     "parentheses twenty deep": "(" * 20 + "6" + ")" * 20,
+    "fractions thirty deep": r"\frac{1}{1+" * 30 + "5" + "}" * 30,
+    "parentheses 250 deep": "(" * 250 + "5" + ")" * 250,
     "braces": "{" * 500,
     "roots ten thousand deep": r"\sqrt{" * 10_000 + "5" + "}" * 10_000,
     "fractions ten thousand deep": r"\frac{1}{" * 10_000 + "5" + "}" * 10_000,
@@ -102,6 +105,8 @@ FLOODS = {
     "backslashes": (r"\boxed{{{}", "\\"),
     "space around a whole response": ("<think>a</think>{}<answer>5</answer> x", " "),
     "a long thought": ("<think>{}</think><answer>6</answer>", "a "),
+    "combining characters": ("a{}", "\u0301\u0316"),
+    "combining characters in a thought": ("<think>a{}</think><answer>6</answer>", "\u0301\u0316"),
     "underscores in a thought": ("<think>{}</think><answer>6</answer>", "_"),
 }
 

@@ -62,7 +62,7 @@ def peak_of_the_workers() -> Iterator[list[int]]:
     over, peaks = threading.Event(), [0]
 
     def watch() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.5):
             peaks.extend(peak_memory(process) for process in descendants(os.getpid()))
 
     watcher = threading.Thread(target=watch)
@@ -142,7 +142,7 @@ def test_half_characters_survive_the_pool_the_cache_json_and_the_store(
     claim = Claim("\udc00x", "\ud800x+1", "math")
     first = accuracy.pool.judge(judge_claim, [claim])
     hits = accuracy.pool.statistics["cache_hits"]
-    assert accuracy.pool.judge(judge_claim, [Claim(*json.loads(json.dumps(claim))[:3])]) == first
+    assert accuracy.pool.judge(judge_claim, [Claim(*json.loads(json.dumps(claim[:3])))]) == first
     assert accuracy.pool.statistics["cache_hits"] == hits + 1
     problem = Problem(id="p", question="how \ud800?", answer="\udc005", choices=("\ud8001",))
     completion = Completion((1,), (0.0,), "half \ud800 a character \x00", "stop", 0)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lmm_r1.rewards import verify
+from lmm_r1.rewards.answers.guards import LONGEST_RESPONSE, hopeless
+from lmm_r1.rewards.answers.markup import bare
 from lmm_r1.rewards.answers.mathematics import judge_gold, judge_mathematics, quick_reason
 from lmm_r1.rewards.extract import last_answer
 
@@ -74,6 +76,52 @@ def test_a_sound_gold_equals_itself(gold: str) -> None:
 @pytest.mark.parametrize("gold", ["", r"\frac{1}{", "9^{9^{9^9}}"])
 def test_a_gold_that_cannot_be_read_is_unparsable(gold: str) -> None:
     assert judge_gold(gold) == "unparsable"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "9^{9^{9}}",
+        r"10^{-999999999}",
+        "1e99999",
+        "100000!",
+        r"\binom{10^9}{10^8}",
+        "(" * 13 + "5" + ")" * 13,
+        "(x+y+z+w)^{60}",
+        r"\left(1+x\right)^{9999}",
+        "5}",
+        "5" * 513,
+    ],
+)
+def test_a_hopeless_expression_is_not_parsed(expression: str) -> None:
+    assert hopeless(expression)
+    assert judge_mathematics("x^2", expression) == "unparsable"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"\left(2-\frac{1}{2}\right)^{2004}",
+        "3^{9999}",
+        "(x+1)^{100}",
+        r"x^{-9999}",
+        "(" * 12 + "5" + ")" * 12,
+        r"\binom{100}{50}",
+    ],
+)
+def test_what_ends_is_parsed(expression: str) -> None:
+    assert not hopeless(expression)
+
+
+def test_a_text_wrapped_very_often_is_left_as_it_is() -> None:
+    """Unwrapping takes time quadratic in the depth, and no limit stands around it."""
+    wrapped = r"\boxed{" * 3000 + "5" + "}" * 3000
+    assert bare(wrapped) == wrapped
+    assert bare(r"\boxed{" * 5 + "5" + "}" * 5) == "5"
+
+
+def test_what_is_longer_than_a_response_is_no_answer() -> None:
+    assert judge_mathematics("5", "so " * (LONGEST_RESPONSE // 3) + r"\boxed{5}") == "unparsable"
 
 
 @pytest.mark.parametrize(

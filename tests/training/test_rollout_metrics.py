@@ -36,7 +36,8 @@ GROUPS = [
 
 
 def measured(trainer: L.Trainer, groups: list[Group]) -> dict[str, float]:
-    return rollout_metrics(trainer, groups, torch.zeros(len(groups), dtype=torch.bool))
+    silent = torch.zeros(len(groups), dtype=torch.bool)
+    return rollout_metrics(trainer, groups, silent, {"verifier/claims": 6, "verifier/seconds": 0.5})
 
 
 def test_every_term_is_logged_for_each_source_and_rendering(trainer):
@@ -55,6 +56,11 @@ def test_the_parts_add_up_to_the_total(trainer, field):
     for name in ("reward/mean", "reward/accuracy", "reward/cosine", "accuracy"):
         weighted = sum(metrics[f"{name}/{part}"] for part in parts) / len(parts)
         assert weighted == pytest.approx(metrics[name]), name
+
+
+def test_what_verifying_took_is_logged(trainer):
+    metrics = measured(trainer, GROUPS)
+    assert (metrics["verifier/claims"], metrics["verifier/seconds"]) == (6, 0.5)
 
 
 def test_the_shares_of_the_verdicts_add_up_to_one(trainer):

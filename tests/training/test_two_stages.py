@@ -52,6 +52,8 @@ def test_a_run_leaves_what_it_promises(stage, request):
     found = summary(folder)
     assert found["stage"] == stage and found["steps"] == 2 and found["seed"] == 0
     assert {"total", "start", "sync", "rollout", "reward", "update", "validation"} <= found["wall_seconds"].keys()
+    assert {"device_seconds", "share", "mfu", "peak_memory_gb", "update_flops"} <= found["machine"].keys()
+    assert sum(found["machine"]["share"].values()) == pytest.approx(1)
     assert "validation/accuracy/vision_only" in found["validation"]["final"]
     assert len(found["config_hash"]) == len(found["data_hash"]) == 64
     assert found["versions"]["torch"] and "git_commit" in found

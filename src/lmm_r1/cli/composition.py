@@ -36,8 +36,11 @@ MISSING = "???"
 """How a YAML file says that a value must be given."""
 
 
-def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
+def compose_config(name: str, overrides: Sequence[str], *, optional: Sequence[str] = ()) -> DictConfig:
     """Compose `conf/<name>.yaml` with the command line's overrides and check every one of them.
+
+    Args:
+        optional: dotted keys that are null where a value would be asked for.
 
     Raises:
         UserError: a misspelt group, option or key, a value of the wrong type, a value that is missing.
@@ -64,6 +67,10 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
         config = _compose(name, overrides) if values else chosen
     for override in values:
         _check_type(override, chosen, config)
+    for key in optional:
+        group, _, leaf = key.rpartition(".")
+        if OmegaConf.is_missing(config[group], leaf):
+            config[group][leaf] = None
     _check_missing(OmegaConf.to_container(config))
     return config
 

@@ -42,6 +42,9 @@ class EvalCommand:
   python eval.py resume=latest                  generate what is missing after an interruption
   python eval.py rescore=latest reward=lmm_r1   score the stored completions again, without a model"""
 
+    def answer(self, overrides: Sequence[str]) -> bool:
+        return False
+
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         finals = []
         for overrides in jobs:

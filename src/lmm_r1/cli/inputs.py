@@ -41,6 +41,11 @@ def check_dataset_files(config: Config) -> None:
     _check_files(config, "dataset")
 
 
+def file_is_missing(config: Config, group: str) -> bool:
+    """Whether the group reads a file that is not there or not named."""
+    return "path" in config[group] and not Path(config[group]["path"] or "").expanduser().is_file()
+
+
 def _check_model(config: Config) -> None:
     path = config["model"]["path"]
     folder = Path(path).expanduser()

@@ -33,6 +33,10 @@ class Command(Protocol):
     help: str
     """What it does, with commands to copy."""
 
+    def answer(self, overrides: Sequence[str]) -> bool:
+        """Whether the overrides ask a question that this has answered, so that nothing is left to be done."""
+        ...
+
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         """Raise `UserError` unless each job's overrides can run, in order; give the folder to go on in, if any."""
         ...
@@ -66,6 +70,8 @@ def _prepare(command: Command) -> None:
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError(f"start {command.name}.py without torchrun: trainer.devices=<n> starts the processes")
+    if command.answer(overrides):
+        raise SystemExit(0)
     folder = command.check([overrides])
     if folder is not None:
         sys.argv.append(f"hydra.run.dir='{folder}'")

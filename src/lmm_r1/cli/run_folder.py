@@ -14,7 +14,7 @@ from lmm_r1.cli.checks import Config
 from lmm_r1.errors import UserError
 
 CONFIG_FILE = "config.yaml"
-CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "logger")
+CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "logger", "plan", "expected")
 """What may differ from the stored configuration; none of it touches a step that was already made."""
 
 

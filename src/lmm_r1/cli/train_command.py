@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.inputs import check_training_inputs
+from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
 from lmm_r1.cli.run_folder import (
     folder_to_resume,
     is_first_process,
@@ -46,12 +47,23 @@ class TrainCommand:
   python train.py -m stage=fre,mgt           both in order, each in a process of its own
   python train.py stage=fre resume=latest    go on after an interruption
   python train.py experiment=fre_text        a row of the paper
+  python train.py plan=true                  how large, how long: printed in place of a run (plan=h200 for that GPU)
   python train.py debug=tiny                 two updates: is everything wired up?"""
+
+    def answer(self, overrides: Sequence[str]) -> bool:
+        if not asks_for_a_plan(overrides):
+            return False
+        config = plain(compose_config(self.name, overrides, optional=OPTIONAL))
+        validate_training(config)
+        check_plan(config)
+        print_plan(config)
+        return True
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         finals = [final_config(plain(compose_config(self.name, overrides)), overrides) for overrides in jobs]
         for config, _ in finals:
             validate_training(config)
+            check_plan(config)
         fre_roots: set[str] = set()
         for config, _ in finals:
             check_training_inputs(config, fre_run_precedes=config["output_root"] in fre_roots)

@@ -29,6 +29,7 @@ from lmm_r1.evaluation.probes_rules import PROBES, Answered, Probe, boxes_elsewh
 from lmm_r1.evaluation.statistics import Interval, accuracy_interval, cluster_bootstrap_interval
 from lmm_r1.rewards.accuracy import AnswerAccuracy
 from lmm_r1.rewards.format import format_reward
+from lmm_r1.rewards.judged import Judged
 from lmm_r1.rewards.released import ReleasedAccuracy, released_format
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Group, Problem
@@ -125,21 +126,25 @@ def judge(groups: Sequence[tuple[int, Group]]) -> list[Answered]:
     items = [(group.problem, completion) for _, group in groups for completion in group.completions]
     steps = [step for step, group in groups for _ in group.completions]
     with closing(AnswerAccuracy()) as ours, closing(ReleasedAccuracy()) as theirs:
-        right = [verdict.correct for verdict in ours.judge(items)]
+        verdicts = ours.judge(items)
         released = [verdict.correct for verdict in theirs.judge(items)]
-        elsewhere = _right_boxes_elsewhere(items, right, ours)
+        elsewhere = _right_boxes_elsewhere(items, [verdict.correct for verdict in verdicts], ours)
+    judged = [
+        Judged(problem, completion, verdict, [completion])
+        for (problem, completion), verdict in zip(items, verdicts, strict=True)
+    ]
     return [
         Answered(
             step,
-            problem,
-            completion,
-            right=right[place],
-            keeps_format=bool(format_reward(completion, problem)),
+            one.problem,
+            one.completion,
+            right=one.verdict.correct,
+            keeps_format=bool(format_reward(one)),
             released_right=released[place],
-            released_format=bool(released_format(completion, problem)),
+            released_format=bool(released_format(one)),
             right_box_elsewhere=place in elsewhere,
         )
-        for place, (step, (problem, completion)) in enumerate(zip(steps, items, strict=True))
+        for place, (step, one) in enumerate(zip(steps, judged, strict=True))
     ]
 
 

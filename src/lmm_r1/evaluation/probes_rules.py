@@ -14,6 +14,7 @@ from fractions import Fraction
 from lmm_r1.rewards.answers.markup import boxed_contents
 from lmm_r1.rewards.answers.number import exact_number, without_separators
 from lmm_r1.rewards.extract import extract_answer
+from lmm_r1.rewards.shaping.repetition import repeated_share
 from lmm_r1.types import Completion, Problem
 
 FEWEST_WORDS = 5
@@ -77,16 +78,6 @@ def boxes_elsewhere(text: str) -> list[str]:
     return list(dict.fromkeys(boxed_contents(_ANSWER_BLOCK.sub(" ", text))))
 
 
-def repeated_share(text: str, n: int = GRAM) -> float:
-    """1 − unique n-grams / all n-grams of the words between spaces; 0 for a text of fewer than n words.
-
-    The share that repetition penalties scale (arXiv 2502.03373, appendix C.2, as Open-R1 computes it).
-    """
-    words = text.split()
-    grams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
 def _format_only(one: Answered) -> bool:
     return one.keeps_format and not one.right
 
@@ -96,7 +87,7 @@ def _trivial_thinking(one: Answered) -> bool:
 
 
 def _repeats(one: Answered) -> bool:
-    return repeated_share(one.completion.text) >= MUCH_REPEATED
+    return repeated_share(one.completion.text, GRAM) >= MUCH_REPEATED
 
 
 def _hedges(one: Answered) -> bool | None:

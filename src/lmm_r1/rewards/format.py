@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from lmm_r1.rewards.answers.markup import boxed_contents
-from lmm_r1.rewards.tags import honest_tags, visible
+from lmm_r1.rewards.tags import honest_tags, normalized, visible
 
 if TYPE_CHECKING:
     from lmm_r1.rewards.judged import Judged
@@ -102,7 +100,7 @@ def format_reward(judged: Judged) -> float:
 
 def _words(block: str) -> list[str]:
     """What a reader sees of a block, in words: no invisible characters, no markup that prints nothing."""
-    text = unicodedata.normalize("NFKC", html.unescape(block)).casefold()
+    text = normalized(block).casefold()
     return _WORD.findall(visible(_EMPTY_COMMAND.sub(" ", text)))
 
 

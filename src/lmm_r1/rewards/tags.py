@@ -20,6 +20,19 @@ _INVISIBLE = re.compile(
 )
 
 
+_MARK = "".join(re.escape(chr(code)) for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code)))
+_LONG_RUN_OF_MARKS = re.compile(f"([{_MARK}]{{30}})[{_MARK}]+")
+
+
+def normalized(text: str) -> str:
+    """The text as a reader sees it: character entities resolved, compatibility forms replaced (NFKC).
+
+    Of a run of combining marks thirty are kept (Unicode Standard Annex 15, Stream-Safe Text Format): putting them in
+    order takes time quadratic in their number.
+    """
+    return unicodedata.normalize("NFKC", _LONG_RUN_OF_MARKS.sub(r"\1", html.unescape(text)))
+
+
 def visible(text: str) -> str:
     """The text without characters that nobody sees: formatting, control, variation selectors, blank letters."""
     return _INVISIBLE.sub("", text)
@@ -35,7 +48,7 @@ def honest_tags(text: str, *names: str) -> list[re.Match[str]] | None:
     if text.isascii() and "&" not in text and _INVISIBLE.search(text) is None:
         plain = text
     else:
-        plain = visible(unicodedata.normalize("NFKC", html.unescape(text)))
+        plain = visible(normalized(text))
         if len(_named(_WRITTEN, plain, names)) != len(written):
             return None
     exact = [tag for tag in written if _SQUEEZED.fullmatch(tag.group())]

@@ -11,27 +11,27 @@ class MetricsFile:
     """A table on disk that grows by a row a step, and by a column when a new quantity appears.
 
     Rows are appended; the file is rewritten (beside, then renamed) only when a column is new, so that a kill at any
-    moment leaves a readable table.
+    moment leaves a readable table. `rows` is what it holds, as text.
     """
 
     def __init__(self, path: Path, *, keep_through: int | None) -> None:
         """Args: `keep_through`: the last RL step whose row survives, None to start an empty table."""
         self.path = path
-        self._rows: list[dict[str, str]] = []
+        self.rows: list[dict[str, str]] = []
         self._columns: list[str] = ["step"]
         if keep_through is not None and path.exists():
             with path.open(newline="") as file:
                 reader = csv.DictReader(file)
                 self._columns = list(reader.fieldnames or self._columns)
                 # A killed process may have left half a line: its step is beyond the checkpoint.
-                self._rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= keep_through]
+                self.rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= keep_through]
         self._rewrite()
 
     def append(self, step: int, metrics: dict[str, float]) -> None:
         """Add the row of one step; empty cells stand for what was not measured."""
         row = {"step": str(step)} | {name: repr(float(value)) for name, value in metrics.items()}
         new = [name for name in row if name not in self._columns]
-        self._rows.append(row)
+        self.rows.append(row)
         if new:
             self._columns += new
             self._rewrite()
@@ -44,5 +44,5 @@ class MetricsFile:
         with temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(self.rows)
         os.replace(temporary, self.path)

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from lmm_r1.reporting.wandb_tables import sample_table
+from lmm_r1.training.machine_use import MachineUse, take_peak_memory
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.odd_values import explain
 from lmm_r1.training.phases import Phases
@@ -42,6 +43,7 @@ class Recorder(L.Callback):
         table: MetricsFile | None,
         loggers: Sequence[Logger],
         phases: Phases,
+        machine: MachineUse,
         *,
         steps: int,
         validate_every: int,
@@ -49,7 +51,7 @@ class Recorder(L.Callback):
     ) -> None:
         """Args: `measured` gives the metrics of the step at hand; `table` is None in every process but the first."""
         self.measured, self.validator, self.table, self.loggers = measured, validator, table, loggers
-        self.phases, self.steps, self.validate_every = phases, steps, validate_every
+        self.phases, self.machine, self.steps, self.validate_every = phases, machine, steps, validate_every
         self.sample_table_rows = sample_table_rows
         self.initial_validation: dict[str, float] = {}
         self.last_validation: dict[str, float] = {}
@@ -69,7 +71,7 @@ class Recorder(L.Callback):
         self._task = self._progress.add_task("step", total=self.steps, completed=pl_module.steps_done, status="")
         if pl_module.steps_done == 0:
             self.initial_validation = self._validate(trainer, pl_module)
-            self._write(0, self.initial_validation | self._seconds())
+            self._write(0, self._with_machine(self.initial_validation, pl_module))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -77,9 +79,7 @@ class Recorder(L.Callback):
         step, metrics = pl_module.steps_done, self.measured()
         if step == self.steps or (self.validate_every > 0 and step % self.validate_every == 0):
             metrics |= self._validate(trainer, pl_module)
-        metrics |= self._seconds()
-        if "completion/tokens" in metrics:
-            metrics["rollout/tokens_per_second"] = metrics["completion/tokens"] / metrics["time/rollout"]
+        metrics = self._with_machine(metrics, pl_module)
         for kind, sentence in explain(step, metrics):
             if kind not in self._explained and trainer.is_global_zero:
                 self._explained.add(kind)
@@ -100,8 +100,10 @@ class Recorder(L.Callback):
                 logger.experiment.log({"samples": table, "step": step})
         return metrics
 
-    def _seconds(self) -> dict[str, float]:
-        return {f"time/{name}": seconds for name, seconds in self.phases.end_step().items()}
+    def _with_machine(self, metrics: dict[str, float], pl_module: L.LightningModule) -> dict[str, float]:
+        """The step's row with its seconds by phase and what they say of the machine."""
+        row = metrics | {f"time/{name}": seconds for name, seconds in self.phases.end_step().items()}
+        return row | self.machine.of_step(row, take_peak_memory(pl_module.device))
 
     def _write(self, step: int, metrics: dict[str, float]) -> None:
         if self.table is not None:

@@ -54,7 +54,8 @@ class RolloutCallback(L.Callback):
         with self.sampler.phases("store"):
             self.store.write(filled.sampled, step, rank)
         silent = zero_variance(rewards_of(filled.sampled))
-        self.metrics = rollout_metrics(trainer, filled.sampled, silent) | filled.metrics
+        verification = self.sampler.reward.statistics()
+        self.metrics = rollout_metrics(trainer, filled.sampled, silent, verification) | filled.metrics
 
     def _rollout(self, trainer: L.Trainer, problems: Sequence[Problem], step: int) -> Filled:
         """Scored groups of this process's problems, and of others in their place where they taught nothing."""

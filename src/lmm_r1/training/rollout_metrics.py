@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import lightning as L
@@ -29,12 +29,18 @@ class Row(NamedTuple):
     truncated: bool
 
 
-def rollout_metrics(trainer: L.Trainer, groups: Sequence[Group], silent: torch.Tensor) -> dict[str, float]:
-    """Means over the completions of all processes; `silent` `[P]` marks the groups without variance.
+def rollout_metrics(
+    trainer: L.Trainer, groups: Sequence[Group], silent: torch.Tensor, verifying: Mapping[str, float]
+) -> dict[str, float]:
+    """Means over the completions of all processes.
+
+    `silent` `[P]` marks the groups without variance; `verifying` is what judging them took on this process
+    (`RewardSum.statistics`).
 
     - `reward/mean`, `reward/<term>` before its weight, `accuracy`; each of them also as `…/<part>`, over the
       completions whose source or rendering is `<part>`
     - `verdict/<reason>`: the share of the completions that were judged so, `verdict/timeout` for one
+    - `verifier/claims`, `verifier/timeouts`, `verifier/seconds`, …: `verifying`, summed over the processes
     - `completion/length`, and by verdict `completion/length_correct` and `completion/length_wrong`, in tokens
 
     What nothing was measured of in this step, such as a source that was not drawn or the length of right answers
@@ -46,14 +52,15 @@ def rollout_metrics(trainer: L.Trainer, groups: Sequence[Group], silent: torch.T
         for completion, score in zip(group.completions, group.scores, strict=True)
     ]
     prompt_tokens = sum(len(group.prompt_ids) for group in groups)
-    processes = gather_objects(trainer, (mine, silent.tolist(), prompt_tokens))
-    rows = [row for theirs, _, _ in processes for row in theirs]
+    processes = gather_objects(trainer, (mine, silent.tolist(), prompt_tokens, verifying))
+    rows = [row for theirs, *_ in processes for row in theirs]
     return {
         **_averages(rows),
         **_verdicts(rows),
         **_lengths(rows),
-        "groups/zero_variance": _mean(flag for _, flags, _ in processes for flag in flags),
-        "prompt/tokens": sum(tokens for _, _, tokens in processes),
+        "groups/zero_variance": _mean(flag for _, flags, *_ in processes for flag in flags),
+        "prompt/tokens": sum(tokens for _, _, tokens, _ in processes),
+        **{name: sum(counts[name] for *_, counts in processes) for name in verifying},
     }
 
 

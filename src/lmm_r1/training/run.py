@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
+from lmm_r1.models.architecture import architecture_of
 from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
@@ -27,6 +28,7 @@ from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
+from lmm_r1.training.machine_use import MachineUse, UpdateCosts, peak_flops, totals
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -41,6 +43,7 @@ from lmm_r1.training.settings import (
     SupervisedSettings,
     TrainerSettings,
 )
+from lmm_r1.training.step_costs import passes_of
 from lmm_r1.training.supervised import SupervisedModule
 from lmm_r1.training.validation import Validator
 from lmm_r1.types import Problem
@@ -91,11 +94,12 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         RolloutStore(parts.run.folder / "rollouts"),
         seed=parts.run.seed,
     )
+    costs = UpdateCosts(architecture_of(start), passes_of(parts.model, algorithm))
     training = Training(
         module=module,
         sampler=sampler,
-        callbacks=[rollouts],
-        measured=lambda: rollouts.metrics | module.metrics,
+        callbacks=[rollouts, costs],
+        measured=lambda: rollouts.metrics | module.metrics | costs.metrics,
         batch_size=parts.trainer.prompts_per_step,
         collate=RolloutBatch,
         processor=processor,
@@ -219,6 +223,7 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         table,
         parts.loggers,
         training.sampler.phases,
+        MachineUse(settings.devices, peak_flops(settings)),
         steps=settings.steps,
         validate_every=settings.validate_every,
         sample_table_rows=run.sample_table_rows,
@@ -272,6 +277,7 @@ def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None
         "model_path": training.start,
         "steps": training.module.steps_done,
         "wall_seconds": training.sampler.phases.run(),
+        "machine": totals(recorder.table.rows),
         "validation": {"initial": recorder.initial_validation, "final": recorder.last_validation},
         "config_hash": lineage.config_fingerprint(parts.config),
         "data_hash": lineage.data_fingerprint(parts.train_data),

@@ -31,6 +31,8 @@ _CONNECTIVE = re.compile(
     r"[\s,]*\\(?:text|mathrm|textrm|mbox)\s*\{\s*,?\s*(?:and|or)\s*\}\s*|(?<![A-Za-z\\{])[\s,]*\b(?:and|or)\b\s*(?![}])"
     r"|(?<=[)\d])(?:and|or)(?=[(\dA-Z])"
 )
+_COLUMN = re.compile(r"\\begin\s*\{([pb]matrix)\}(?P<rows>[^&]+)\\end\s*\{\1\}")
+_CONSTANT = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\([a-z]\)\s*=(?=[^A-Za-z=]*(?:,|$))")
 _TRAILING_PERCENT = re.compile(
     r"\s*(?:\\text\s*\{)?\s*(?:\\?%|percent(?:age)?|pct)\s*\}?\s*$|\s*(?:\\text\s*\{)\s*\\?%\s*\}\s*$"
 )
@@ -51,6 +53,7 @@ def cleaned(text: str) -> str:
     text = _REPEATING.sub(_as_fraction, text)
     text = _CONNECTIVE.sub(", ", text)
     text = re.sub(r",(?:\s*,)+", ",", text)
+    text = _CONSTANT.sub(r"\1=", text)
     if (mixed := _MIXED_NUMBER.fullmatch(text.strip())) is not None:
         text = rf"{mixed[1]}\frac{{{mixed[2]}}}{{{mixed[3]}}}"
     return _before_approximation(text).strip()
@@ -60,6 +63,27 @@ def without_percent(text: str) -> tuple[str, bool]:
     """The text without a percent sign at its end, and whether it had one."""
     value = _TRAILING_PERCENT.sub("", text)
     return (value, True) if value != text and value else (text, False)
+
+
+def column_as_tuple(text: str) -> str:
+    r"""A column vector as the point it leads to, `(1,2)`; anything else as it is."""
+    column = _COLUMN.fullmatch(text)
+    if column is None:
+        return text
+    rows = column["rows"].strip().removesuffix("\\\\").split("\\\\")
+    return f"({','.join(rows)})"
+
+
+def semicolons_as_commas(text: str) -> str:
+    """A list of solutions, `p=5, q=2; p=7, q=2`, with one kind of separator; inside brackets they may mean more."""
+    if ";" not in text:
+        return text
+    depth, pieces = 0, []
+    for index, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        separates = character == ";" and depth == 0 and text[index - 1 : index] != "\\"
+        pieces.append("," if separates else character)
+    return "".join(pieces)
 
 
 def _before_approximation(text: str) -> str:

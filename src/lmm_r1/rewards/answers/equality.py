@@ -7,6 +7,7 @@ import re
 
 _RELATIVE_TOLERANCE = 2e-6
 _RELATION = re.compile(r"(?<![<>!:\\])=|\\(?:leq?|geq?|neq?|lt|gt|in|approx|equiv|sim)(?![a-zA-Z])|[<>]")
+_OPEN_PAIR = re.compile(r"\s*(?:\\left\s*)?\([^(),]*,[^(),]*\)\s*")
 _NAME = re.compile(
     r"\s*(?:\\?[A-Za-z]+(?:_\w|_\{[^{}]*\})?(?:'|\([^()]*\))?|\\text\s*\{[^{}]*\}|\([A-Za-z](?:,\s*[A-Za-z])+\)"
     r"|\|[A-Z]+\||[A-Z]:[A-Z]|\\angle\s*[A-Z]+)\s*"
@@ -16,6 +17,9 @@ _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|\\(?:alpha|beta|gamma|theta|lamb
 
 def equal(expected: str, given: str) -> str:
     """`"ok"`, `"wrong"` or `"unparsable"`. The gold comes first: math_verify is not symmetric."""
+    if _OPEN_PAIR.fullmatch(expected) and _RELATION.findall(given) in (["<", "<"], [r"\lt", r"\lt"]):
+        # `(1, 2)` as an interval: math_verify reads an inequality as one only where it is the gold.
+        return _compare(given, expected)
     given_parts = _value_parts(expected, given)
     if given_parts is None:
         return "wrong"

@@ -13,6 +13,7 @@ _WRAPPERS = (
     re.compile(r"\\\[(?P<body>(?:(?!\\\]).)*)\\\]", re.DOTALL),
     re.compile(r"\*\*(?P<body>[^*]*)\*\*"),
 )
+_MOST_WRAPPERS = 16
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{(?P<body>[^{}]*)\}")
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
 
@@ -38,11 +39,15 @@ def boxed_spans(text: str) -> list[tuple[int, int, str]]:
 def bare(text: str) -> str:
     """The answer without what is wrapped around the whole of it; full-width ASCII becomes ASCII.
 
-    The innermost text is reached by unwrapping until nothing changes. A box inside other text is left alone.
+    The innermost text is reached by unwrapping until nothing changes. A box inside other text is left alone, and so is
+    a text wrapped so often that unwrapping it would take time quadratic in its length.
     """
-    text = text.translate(_FULL_WIDTH).strip()
-    while (unwrapped := _unwrap_once(text)) != text:
-        text = unwrapped
+    text = inner = text.translate(_FULL_WIDTH).strip()
+    for _ in range(_MOST_WRAPPERS):
+        unwrapped = _unwrap_once(inner)
+        if unwrapped == inner:
+            return inner
+        inner = unwrapped
     return text
 
 

@@ -10,13 +10,13 @@ import re
 from fractions import Fraction
 
 from lmm_r1.answer_rules import PERCENTS
-from lmm_r1.rewards.answers.cleaning import cleaned, without_percent
+from lmm_r1.rewards.answers.cleaning import cleaned, column_as_tuple, semicolons_as_commas, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
 from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, LONGEST_RESPONSE, differs_in_form, hopeless
 from lmm_r1.rewards.answers.markup import bare, boxed_contents, plain_words
-from lmm_r1.rewards.answers.number import plain_number
+from lmm_r1.rewards.answers.number import exact_number, plain_number
 from lmm_r1.rewards.answers.statement import final_statement, stated_expression
-from lmm_r1.rewards.answers.units import same_unit, split_degrees, split_unit
+from lmm_r1.rewards.answers.units import same_unit, split_degrees, split_unit, unit_ratio
 from lmm_r1.rewards.extract import last_answer
 
 _NO_MATHEMATICS = re.compile(r"[^0-9\\]*", re.ASCII)
@@ -34,6 +34,8 @@ def quick_reason(gold: str, answer: str, percent: str = "either") -> str | None:
     """
     if percent not in PERCENTS:
         raise ValueError(f"percent is {percent!r}; it is one of {', '.join(PERCENTS)}")
+    if len(answer) > LONGEST_RESPONSE:
+        return "unparsable"
     expected_text, given_text = bare(gold), bare(answer)
     if not expected_text or not given_text:
         return "unparsable"
@@ -91,16 +93,27 @@ def _judge_expressions(expected: str, given: str, percent: str) -> str:
     """The verdict on two expressions in plain LaTeX: signs and units come off first, then values are compared."""
     if not expected or not given or hopeless(given):
         return "unparsable"
+    if not (";" in expected and "=" in expected):  # p=5, q=2; p=7, q=2 are two solutions, which math_verify knows
+        expected, given = semicolons_as_commas(expected), semicolons_as_commas(given)
     (expected, expected_unit), (given, given_unit) = split_unit(expected), split_unit(given)
     if not same_unit(expected_unit, given_unit):
-        return "wrong"
+        return _judge_converted((expected, expected_unit), (given, given_unit))
     expected, given = _without_degrees(expected, given)
     (expected, expected_percent), (given, given_percent) = without_percent(expected), without_percent(given)
     if expected_percent != given_percent:
         return _judge_percentage(*((expected, given) if expected_percent else (given, expected)), percent)
     if (quick := quick_reason(expected, given, percent)) is not None:
         return quick
+    if given.startswith("("):
+        expected = column_as_tuple(expected)
     return "wrong" if differs_in_form(expected, given) else equal(expected, given)
+
+
+def _judge_converted(expected: tuple[str, str], given: tuple[str, str]) -> str:
+    """The verdict on two numbers in different units: `50 mm` is `5 cm`."""
+    ratio = unit_ratio(expected[1], given[1])
+    numbers = exact_number(expected[0]), exact_number(given[0])
+    return "ok" if ratio is not None and None not in numbers and numbers[0] == numbers[1] * ratio else "wrong"
 
 
 def _judge_percentage(percentage: str, other: str, percent: str) -> str:
@@ -168,6 +181,4 @@ def _closed(gold: str) -> str:
 
 def _worth_reading(text: str) -> bool:
     """Whether a text too long for an expression may hold one: a whole response."""
-    if len(text) > LONGEST_RESPONSE:
-        return False
     return "$" in text or "\\boxed" in text or "\\(" in text or "\\[" in text or "answer" in text.lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 _NAMES = {
     "mm": "millimeter millimetre",
@@ -53,6 +54,19 @@ _NAMES = {
     "cu": "cubic",
 }
 _SYMBOL = {alias: symbol for symbol, names in _NAMES.items() for alias in (symbol, *names.split())}
+_SCALES = (
+    {"mm": 1, "cm": 10, "dm": 100, "m": 1000, "km": 1_000_000},
+    {"in": 1, "ft": 12, "yd": 36, "mi": 63_360},
+    {"mg": 1, "g": 1000, "kg": 1_000_000},
+    {"oz": 1, "lb": 16},
+    {"ml": 1, "l": 1000},
+    {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "day": 86_400_000, "week": 604_800_000},
+    {"cent": 1, "dollar": 100},
+    {"j": 1, "kj": 1000},
+    {"w": 1, "kw": 1000},
+)
+"""Units of one kind, by how many of the first they are."""
+
 _TEXT = re.compile(
     r"\s*\\(?:text|textnormal|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?P<text>[^{}]*)\}"
     r"\s*(?:\^\s*(?:\{\s*)?(?P<power>[0-9])\s*\}?)?\s*\.?$"
@@ -89,9 +103,23 @@ def same_unit(expected: str, given: str) -> bool:
     return not expected or not given or expected == given
 
 
+def unit_ratio(expected: str, given: str) -> Fraction | None:
+    """How many of the expected unit one of the given unit is: 1/10 for cm and mm; None for units of two kinds."""
+    (expected, expected_power), (given, given_power) = _with_power(expected), _with_power(given)
+    if expected_power != given_power:
+        return None
+    kind = next((kind for kind in _SCALES if expected in kind and given in kind), None)
+    return Fraction(kind[given], kind[expected]) ** expected_power if kind else None
+
+
 def is_unit(name: str) -> bool:
     """Whether the name is that of a known unit, `km` or `square meters`."""
     return all(_singular(word) in _SYMBOL for word in name.casefold().replace(".", "").split())
+
+
+def _with_power(symbol: str) -> tuple[str, int]:
+    name, _, power = symbol.partition("^")
+    return name, int(power or 1)
 
 
 def _symbol(name: str, power: str | None) -> str:

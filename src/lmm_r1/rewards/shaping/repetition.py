@@ -16,12 +16,19 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
 
 def repetition(judged: Judged, *, ngram: int = 3) -> float:
-    """(different n-grams / n-grams) - 1: 0 where none occurs twice, towards -1 the more do; 0 below n words.
+    """0 - `repeated_share`: 0 where no n-gram occurs twice, towards -1 the more do.
 
     Source: open-r1's `get_repetition_penalty_reward` (n 3, maximum penalty -1; the weight scales it here).
+    """
+    return 0.0 - repeated_share(judged.completion.text, ngram)
+
+
+def repeated_share(text: str, n: int) -> float:
+    """1 - different n-grams / n-grams of the words; 0 for a text of fewer than n words (arXiv 2502.03373, C.2).
+
     Words are what whitespace separates, in lower case; in scripts that are written without spaces (Han, kana, Thai,
     Lao, Myanmar, Khmer) each character is a word.
     """
-    words = _WORD.findall(judged.completion.text.lower())
-    ngrams = list(zip(*(words[start:] for start in range(ngram)), strict=False))
-    return len(set(ngrams)) / len(ngrams) - 1 if ngrams else 0.0
+    words = _WORD.findall(text.lower())
+    ngrams = list(zip(*(words[start:] for start in range(n)), strict=False))
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
