@@ -19,8 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,8 @@ import lmm_r1.models  # noqa: F401  (before lightning, whose metrics import torc
 # isort: split
 import lightning as L
 import torch
-from gpu_report import GIB, Measured, Workload, write_results
+from gpu_report import GIB, Workload
+from gpu_steps import Measure, PlannedBatch, SwitchableSeeds, TimedPhases
 from hydra.utils import instantiate
 from random_model import build_random, problems
 
@@ -44,12 +44,8 @@ from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rewards.judged import Judged
 from lmm_r1.rollout.store import RolloutStore
-from lmm_r1.rollout.vllm_engine import VLLMEngine
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
-from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.collate import collate
-from lmm_r1.training.module import GRPOModule
-from lmm_r1.training.phases import Phases
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.types import Completion, Experience, Group, Problem, Sampling
@@ -66,124 +62,24 @@ WARM_UP_SHARE, UPDATE_SHARE, SEEDS_SHARE = 8, 8, 4
 """What needs no whole step has this fraction of its prompts: the budget is minutes."""
 
 
-class TimedPhases(Phases):
-    """Phases that end when the device has finished, not when the work has been handed to it."""
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        with super().__call__(name):
-            yield
-            wait_for_device()
-
-
-def wait_for_device() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-class SwitchableSeeds(VLLMEngine):
-    """The engine, and what it would be without a random generator for each completion.
-
-    With seeds vLLM draws for each sequence apart: the price of a run that can be repeated.
-    """
-
-    seeds = True
-
-    def _engine_sampling(self, sampling: Sampling, seed: int) -> Any:
-        settings = super()._engine_sampling(sampling, seed)
-        if not self.seeds:
-            settings.seed = None
-        return settings
-
-
-@dataclass
-class PlannedBatch(RolloutBatch):
-    """A step and what is to be told of it."""
-
-    workload: Workload | None = None
-    attention: str = "sdpa"
-    checkpointing: bool = False
-    counts: bool = True
-    """False for a warm-up."""
-    seeds: bool = True
-    rollout: RolloutCallback | None = None
-    """Fills the experience; None where it is there already and the update is measured alone."""
-
-    @property
-    def kind(self) -> str:
-        return "update" if self.rollout is None else "step"
-
-
-class Measure(L.Callback):
-    """Runs each planned step as training would, and writes down what it took."""
-
-    def __init__(self, phases: Phases, report: Path, facts: dict[str, Any]) -> None:
-        self.phases, self.report, self.facts = phases, report, facts
-        self.measured: list[Measured] = []
-
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: GRPOModule, batch: PlannedBatch, index: int) -> None:
-        policy = pl_module.policy
-        policy.set_attn_implementation({"text_config": ATTENTION[batch.attention], "vision_config": "sdpa"})
-        if batch.checkpointing:
-            policy.gradient_checkpointing_enable()
-        else:
-            policy.gradient_checkpointing_disable()
-        SwitchableSeeds.seeds = batch.seeds
-        wait_for_device()
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        self.phases.end_step()
-        self.begun = time.perf_counter()
-        if batch.rollout is not None:
-            batch.rollout.on_train_batch_start(trainer, pl_module, batch, index)
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: GRPOModule, outputs: Any, batch: PlannedBatch, index: int
-    ) -> None:
-        wait_for_device()
-        seconds = time.perf_counter() - self.begun
-        peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-        lengths = batch.experience.completion_mask.sum(dim=1).tolist()
-        measured = Measured(
-            workload=batch.workload,
-            kind=batch.kind,
-            attention=batch.attention,
-            checkpointing=batch.checkpointing,
-            counts=batch.counts,
-            seeds=batch.seeds,
-            seconds=seconds,
-            phases=self.phases.end_step(),
-            peak_bytes=peak,
-            prompt_lengths=tuple(len(ids) for ids in batch.experience.prompt_ids),
-            completion_lengths=tuple(lengths),
-            metrics={name: pl_module.metrics[name] for name in ("policy/sampler_difference", "policy/grad_norm")},
-        )
-        self.measured.append(measured)
-        print(measured.line(self.facts), flush=True)
-        write_results(self.report, self.facts, self.measured)
-
-
 def chance(judged: Judged) -> float:
     """A reward that differs within a group, so that random weights have something to learn."""
     return float(judged.completion.token_ids[0] % 2)
 
 
-def experience_of(problems_: list[Problem], workload: Workload, processor: Any) -> Experience:
+def experience_of(asked: list[Problem], workload: Workload, processor: Any) -> Experience:
     """What the rollout callback would hand over, of random tokens: the update alone needs no engine."""
-    random = torch.Generator().manual_seed(0)
-    image_token = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
-    groups = []
-    for problem in problems_:
-        text, sampling = processor.tokenizer("0" * workload.text_tokens)["input_ids"], (workload.new_tokens,)
-        prompt = (*([image_token] * workload.image_tokens), *text)
-        completions = [
-            Completion(
-                tuple(torch.randint(10, 200, sampling, generator=random).tolist()), (0.0,) * sampling[0], "", "", 0
-            )
-            for _ in range(workload.samples)
-        ]
-        groups.append(Group(problem, prompt, completions))
-    advantages = torch.randn(len(groups), workload.samples, generator=random)
+    chance_of_tokens = torch.Generator().manual_seed(0)
+    image = [processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")] * workload.image_tokens
+    prompt = (*image, *processor.tokenizer("0" * workload.text_tokens)["input_ids"])
+    length = workload.new_tokens
+
+    def completion() -> Completion:
+        token_ids = torch.randint(10, 200, (length,), generator=chance_of_tokens).tolist()
+        return Completion(tuple(token_ids), (0.0,) * length, "", "length", 0)
+
+    groups = [Group(problem, prompt, [completion() for _ in range(workload.samples)]) for problem in asked]
+    advantages = torch.randn(len(groups), workload.samples, generator=chance_of_tokens)
     return collate(groups, advantages, processor)
 
 
@@ -227,15 +123,13 @@ class Plan:
 
     def _overrides(self, start: str) -> list[str]:
         longest = max(w.prompt_tokens + w.new_tokens for w in self.workloads)
-        place = (
-            ["trainer=gpu", "rollout=vllm_gpu", "trainer.devices=1"] if self.on_gpu else ["trainer=cpu", "rollout=vllm"]
-        )
+        gpu, cpu = ("trainer=gpu", "trainer.devices=1", "rollout=vllm_gpu"), ("trainer=cpu", "rollout=vllm")
         return [
             "model=hub",
             f"model.path={start}",
             "model.system_prompt=null",
             "model.gradient_checkpointing=false",
-            *place,
+            *(gpu if self.on_gpu else cpu),
             f"rollout.engine.max_model_len={-(-(longest + 8) // 128) * 128}",
             "algorithm=grpo",
             "algorithm.learning_rate=1e-6",
@@ -254,6 +148,7 @@ class Plan:
         if "seeds" in parts:
             workload = _part(self.workloads[0], SEEDS_SHARE)
             rollout = self._rollout(workload, seed=len(self.workloads))
+            yield self._step(replace(workload, prompts=2), rollout, counts=False)
             for seeds in (True, False, True, False):
                 yield self._step(workload, rollout, counts=True, seeds=seeds)
 
@@ -308,9 +203,8 @@ class Plan:
             default_root_dir=self.folder,
         )
         try:
-            trainer.fit(
-                self.module, torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
-            )
+            loader = torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
+            trainer.fit(self.module, loader)
         finally:
             self.sampler.close()
 
@@ -354,19 +248,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if on_gpu else "cpu")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--attention", nargs="+", choices=tuple(ATTENTION), help="the first is taken for whole steps")
-    parser.add_argument(
-        "--checkpointing", action="store_true", help="recompute activations in whole steps: less memory"
-    )
+    parser.add_argument("--checkpointing", action="store_true", help="whole steps recompute activations: less memory")
     parser.add_argument("--micro-batch-tokens", type=int, default=4096)
     parser.add_argument("--peak-tflops", type=float, default=989, help="of the device in bfloat16; H100 and H200: 989")
-    parser.add_argument("--report", type=Path, default=Path(__file__).parent / "results" / "gpu.md")
-    parser.add_argument(
-        "overrides", nargs="*", help="of train.py's configuration, e.g. rollout.engine.max_num_seqs=512"
-    )
+    parser.add_argument("--report", type=Path, help="by default results/gpu.md, on a CPU outputs/perf/gpu.md")
+    parser.add_argument("overrides", nargs="*", help="of train.py, e.g. rollout.engine.max_num_seqs=512")
     chosen = parser.parse_args(arguments)
     chosen.shape = ["fre", "mgt"] if chosen.shape == "both" else [chosen.shape]
     # FlexAttention has no backward pass on a CPU.
     chosen.attention = chosen.attention or (["sdpa", "flex_attention"] if chosen.device == "cuda" else ["sdpa"])
+    here = Path(__file__).parent
+    on_cpu = here.parent / "outputs" / "perf" / "gpu.md"
+    chosen.report = chosen.report or (on_cpu if chosen.device == "cpu" else here / "results" / "gpu.md")
     return chosen
 
 

@@ -121,8 +121,9 @@ def _markdown(facts: dict[str, Any], measured: Sequence[Measured]) -> str:
         f"{settings['trainer']['precision']}, {settings['algorithm']['micro_batch_tokens']} tokens a micro-batch, "
         f"engine with {settings['rollout']['engine']['max_num_seqs']} sequences at a time.",
         "",
-        "Logical tokens count each prompt once for every completion, as if nothing were shared; MFU counts what is really",
-        "computed, prompts once and recomputation not at all. Medians of the measured steps. Goals on one H200: "
+        "Logical tokens count each prompt once for every completion, as if nothing were shared; MFU counts what the",
+        "mathematics asks for, prompts once and recomputation not at all. Medians of the measured steps. Goals on one "
+        "H200: "
         f"{GOALS['FRE']:,} logical tokens/s for FRE, {GOALS['MGT']:,} for MGT, an MFU of {GOAL_SHARE_OF_PEAK:.0%}.",
         "",
     ]

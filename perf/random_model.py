@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL with random weights and problems of an exact length: what a measurement of speed needs, and no download."""
+"""A Qwen2.5-VL with random weights and problems of an exact length: all that measuring speed needs."""
 
 from __future__ import annotations
 
