@@ -187,7 +187,7 @@ def shared_prefix_flex_attention(
     """Transformers' `flex_attention`, also under autocast.
 
     There the rotary embedding makes queries and keys float32 while values are in the lower precision. Autocast casts
-    them for SDPA; FlexAttention refuses them.
+    them for SDPA, but not for FlexAttention in every release of torch (pytorch/pytorch#165468); 2.13 does.
     """
     device = value.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value.dtype
