@@ -11,7 +11,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from lmm_r1.models.image_features import base_model
 from lmm_r1.models.logprobs import TokenStatistics
 from lmm_r1.models.packing import PackedRow, PromptGroup, pack
-from lmm_r1.models.shared_prefix import SHARED_PREFIX_SDPA, block_mask, prefix_layout
+from lmm_r1.models.shared_prefix import SHARED_PREFIX_FLEX, SHARED_PREFIX_SDPA, block_mask, prefix_layout
 from lmm_r1.models.token_logprobs import token_logprobs
 
 
@@ -101,6 +101,6 @@ def _attention_mask(model: Qwen2_5_VLForConditionalGeneration, row: PackedRow) -
     implementation = model.config.text_config._attn_implementation
     if implementation == SHARED_PREFIX_SDPA:
         return prefix_layout(row)
-    if implementation == "flex_attention":
+    if implementation == SHARED_PREFIX_FLEX:
         return block_mask(row)
     raise ValueError(f"{implementation} attention cannot share a prompt: load the policy with sdpa or flex_attention")

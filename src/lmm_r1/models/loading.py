@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from lmm_r1.errors import UserError
-from lmm_r1.models.shared_prefix import SHARED_PREFIX_SDPA
+from lmm_r1.models.shared_prefix import SHARED_PREFIX_FLEX, SHARED_PREFIX_SDPA
 
-ATTENTION: Mapping[str, str] = {"sdpa": SHARED_PREFIX_SDPA, "flex_attention": "flex_attention"}
+ATTENTION: Mapping[str, str] = {"sdpa": SHARED_PREFIX_SDPA, "flex_attention": SHARED_PREFIX_FLEX}
 """What `model.attention` calls them, and transformers. Either lets completions share a prompt."""
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -1,7 +1,9 @@
 """Attention over a packed row: a completion sees its own past and its prompt, and nothing else.
 
-Two ways to the same numbers. Everywhere, torch's SDPA on the prompts and on the completions apart, registered with
-transformers as `SHARED_PREFIX_SDPA`; on a GPU also FlexAttention (arXiv 2412.05496) with a block mask.
+Two ways to the same numbers, each registered with transformers. Everywhere `SHARED_PREFIX_SDPA`, torch's SDPA on the
+prompts and on the completions apart; on a GPU also `SHARED_PREFIX_FLEX`, FlexAttention (arXiv 2412.05496) with a block
+mask. SDPA copies each prompt's keys and values once for every completion and pads to the longest; FlexAttention does
+neither, and must compile its kernels first.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.masking_utils import AttentionMaskInterface, flex_attention_mask, sdpa_mask
 
 from lmm_r1.models.packing import PackedRow
 
 SHARED_PREFIX_SDPA = "shared_prefix_sdpa"
 """The name under which transformers finds `shared_prefix_attention`; for anything but a packed row it is `sdpa`."""
+
+SHARED_PREFIX_FLEX = "shared_prefix_flex"
+"""The name under which transformers finds `shared_prefix_flex_attention`. By its own name, `flex_attention`, it refuses
+Qwen2.5-VL, for which it has not been declared."""
 
 PADDING = 1.25
 """How much longer than the shortest prompt of a batch the longest may be; beyond, a batch of its own costs less."""
@@ -169,6 +176,25 @@ def _batch_attention(
     return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in (of_prompts, of_completions)])
 
 
+def shared_prefix_flex_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: BlockMask | Tensor | None,
+    **kwargs,
+) -> tuple[Tensor, Tensor | None]:
+    """Transformers' `flex_attention`, also under autocast.
+
+    There the rotary embedding makes queries and keys float32 while values are in the lower precision. Autocast casts
+    them for SDPA, but not for FlexAttention in every release of torch (pytorch/pytorch#165468); 2.13 does.
+    """
+    device = value.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value.dtype
+    query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
+    return flex_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
 def block_mask(row: PackedRow) -> BlockMask:
     """What `shared_prefix_attention` computes, as a mask for FlexAttention: `[N, N]` in blocks."""
     device = row.token_ids.device
@@ -185,8 +211,12 @@ def block_mask(row: PackedRow) -> BlockMask:
         return (key <= query) & (same | prompt)
 
     size = len(segments)
-    return create_block_mask(visible, None, None, size, size, device=device, _compile=device.type == "cuda")
+    # Compiled, it never holds the whole [N, N] mask: 4 GB at 65,536 tokens.
+    build = torch.compile(create_block_mask) if device.type == "cuda" else create_block_mask
+    return build(visible, None, None, size, size, device=device)
 
 
 AttentionInterface.register(SHARED_PREFIX_SDPA, shared_prefix_attention)
 AttentionMaskInterface.register(SHARED_PREFIX_SDPA, sdpa_mask)
+AttentionInterface.register(SHARED_PREFIX_FLEX, shared_prefix_flex_attention)
+AttentionMaskInterface.register(SHARED_PREFIX_FLEX, flex_attention_mask)

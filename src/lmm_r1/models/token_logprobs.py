@@ -9,6 +9,9 @@ from torch import Tensor
 
 CHUNK_TOKENS = 256
 """Tokens whose logits exist at one time: enough rows for a full-speed product, 0.16 GB of float32 at 151,936 words."""
+CHUNK_TOKENS_ON_GPU = 2048
+"""There each chunk's share is also added to the head's gradient in memory, 1.2 GB of float32 read and written: for 256
+tokens that alone takes longer than their products."""
 
 
 def token_logprobs(
@@ -23,7 +26,7 @@ def token_logprobs(
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probability of each sampled token under softmax(W·h / temperature) without the banned ids, and the entropy.
 
-    Logits are computed for `CHUNK_TOKENS` tokens at a time and once more in the backward pass, so that memory does not
+    Logits are computed for one chunk of tokens at a time and once more in the backward pass, so that memory does not
     grow with tokens times vocabulary. Products are in the dtype of autocast, or of `hidden`; everything after
     them, and the sum of the head's gradient over chunks, in float32.
 
@@ -61,7 +64,7 @@ class _TokenLogprobs(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         logprobs, normaliser, entropy = (torch.zeros(len(hidden), device=hidden.device) for _ in range(3))
         product_weight = weight.to(dtype)
-        for chunk in _chunks(len(hidden)):
+        for chunk in _chunks(hidden):
             logits = _logits(hidden[chunk].to(dtype), product_weight, temperature, banned)
             # Not logits - logsumexp: where p is nearly 1, log p would be lost in the rounding of large logits.
             every = logits.log_softmax(-1)
@@ -85,7 +88,7 @@ class _TokenLogprobs(torch.autograd.Function):
         of_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         with torch.autocast(hidden.device.type, enabled=False):
             product_weight = weight.to(ctx.dtype)
-            for chunk in _chunks(len(hidden)):
+            for chunk in _chunks(hidden):
                 inputs = hidden[chunk].to(ctx.dtype)
                 every = _logits(inputs, product_weight, ctx.temperature, banned).sub_(normaliser[chunk, None])
                 # With l = log p: dl(sampled)/dz = [sampled] - p, and dH/dz = -p·(l + H).
@@ -105,8 +108,9 @@ class _TokenLogprobs(torch.autograd.Function):
         return of_hidden, None if of_weight is None else of_weight.to(weight.dtype), None, None, None, None, None
 
 
-def _chunks(tokens: int) -> list[slice]:
-    return [slice(start, start + CHUNK_TOKENS) for start in range(0, tokens, CHUNK_TOKENS)]
+def _chunks(hidden: Tensor) -> list[slice]:
+    size = CHUNK_TOKENS_ON_GPU if hidden.is_cuda else CHUNK_TOKENS
+    return [slice(start, start + size) for start in range(0, len(hidden), size)]
 
 
 def _logits(hidden: Tensor, weight: Tensor, temperature: float, banned: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class VLLMEngine:
         with isolated_random_state():
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state_dict.items())})
         self._version = version
-        # Older vLLM keeps no version.
+        # vLLM 0.25 keeps no version.
         if hasattr(self._llm, "update_weight_version"):
             self._llm.update_weight_version(str(version))
 

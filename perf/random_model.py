@@ -1,0 +1,128 @@
+"""A Qwen2.5-VL with random weights and problems of an exact length: all that measuring speed needs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from PIL import Image
+from transformers import (
+    GenerationConfig,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+)
+
+from lmm_r1.models.prompts import render_prompt
+from lmm_r1.models.tokenizer import train_tokenizer
+from lmm_r1.types import IMAGE_MARKER, Problem
+
+NEVER_SAMPLED = "<|vision_pad|>"
+"""The end token of these models: engines give vision tokens no probability, so every completion has its full length."""
+PIXELS_OF_A_TOKEN = 28
+"""Side of the square that becomes one visual token: two patches of 14."""
+
+SHARED_TEXT = {"max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "tie_word_embeddings": True}
+SHARED_VISION = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112}
+SIZES = {
+    # Qwen/Qwen2.5-VL-3B-Instruct, config.json.
+    "3b": {
+        "text": {
+            "hidden_size": 2048,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "vocab_size": 151936,
+        },
+        "mrope_section": [16, 24, 24],
+        "vision": {
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "out_hidden_size": 2048,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+        },
+    },
+    # The same kinds of layers, for a first try on any machine.
+    "tiny": {
+        "text": {
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "vocab_size": 640,
+        },
+        "mrope_section": [4, 6, 6],
+        "vision": {
+            "depth": 2,
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "num_heads": 4,
+            "out_hidden_size": 128,
+            "fullatt_block_indexes": [1],
+        },
+    },
+}
+
+
+def build_random(folder: Path, size: str, device: str) -> None:
+    """Write a model folder in Hugging Face format, its weights in bfloat16, drawn on `device`."""
+    tokenizer = train_tokenizer(["0123456789"])
+    tokenizer.eos_token = NEVER_SAMPLED
+    token_id, shape = tokenizer.convert_tokens_to_ids, SIZES[size]
+    rope = {"rope_type": "default", "rope_theta": 1_000_000.0, "mrope_section": shape["mrope_section"]}
+    config = Qwen2_5_VLConfig(
+        text_config=SHARED_TEXT
+        | shape["text"]
+        | {
+            "rope_parameters": rope,
+            "bos_token_id": token_id("<|endoftext|>"),
+            "eos_token_id": token_id(NEVER_SAMPLED),
+        },
+        vision_config=SHARED_VISION | shape["vision"],
+        image_token_id=token_id("<|image_pad|>"),
+        video_token_id=token_id("<|video_pad|>"),
+        vision_start_token_id=token_id("<|vision_start|>"),
+        vision_end_token_id=token_id("<|vision_end|>"),
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    processor = Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size={"shortest_edge": 3136, "longest_edge": 501760}),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(),
+        chat_template=tokenizer.chat_template,
+    )
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def problems(processor, count: int, text_tokens: int, image_tokens: tuple[int, int] | None) -> list[Problem]:
+    """Problems whose prompts have `text_tokens` of text and an image of `image_tokens` (rows, columns), all different.
+
+    Every digit is a token of its own, so digits fill the prompt up to its length.
+    """
+    made = []
+    for number in range(count):
+        chance = random.Random(number)
+        image = None if image_tokens is None else _noise(chance, *image_tokens)
+        images, marker = ((), "") if image is None else ((image,), IMAGE_MARKER)
+        frame = render_prompt(processor, Problem("frame", marker + "0", "", images=images), None)
+        digits = text_tokens - len(processor.tokenizer(frame)["input_ids"]) + 1 + len(images)
+        question = marker + "".join(chance.choices("0123456789", k=digits))
+        made.append(Problem(f"{number}", question, "0", images=images, source="random"))
+    return made
+
+
+def _noise(chance: random.Random, rows: int, columns: int) -> Image.Image:
+    size = (columns * PIXELS_OF_A_TOKEN, rows * PIXELS_OF_A_TOKEN)
+    return Image.frombytes("RGB", size, chance.randbytes(3 * size[0] * size[1]))
