@@ -73,4 +73,5 @@ def test_algorithms_of_tokens_and_their_critic_do_not_depend_on_the_number_of_pr
         first, second = one[name]["weights"], two[name]["weights"]
         assert first.keys() == second.keys()
         for key in first:
-            assert torch.allclose(first[key], second[key], atol=1e-5), (name, key)
+            # The mean, because Adam makes a whole step (1e-4) of a gradient that is nothing but rounding.
+            assert (first[key] - second[key]).abs().mean() < 1e-7, (name, key)
