@@ -16,6 +16,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from lmm_r1.models.architecture import PUBLISHED
 from lmm_r1.models.prompts import render_prompt
 from lmm_r1.models.tokenizer import train_tokenizer
 from lmm_r1.types import IMAGE_MARKER, Problem
@@ -27,26 +28,22 @@ PIXELS_OF_A_TOKEN = 28
 
 SHARED_TEXT = {"max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "tie_word_embeddings": True}
 SHARED_VISION = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112}
+LARGE = PUBLISHED["Qwen/Qwen2.5-VL-3B-Instruct"]
 SIZES = {
-    # Qwen/Qwen2.5-VL-3B-Instruct, config.json.
     "3b": {
         "text": {
-            "hidden_size": 2048,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 2,
-            "vocab_size": 151936,
+            key: LARGE[key]
+            for key in (
+                "hidden_size",
+                "intermediate_size",
+                "num_hidden_layers",
+                "num_attention_heads",
+                "num_key_value_heads",
+                "vocab_size",
+            )
         },
         "mrope_section": [16, 24, 24],
-        "vision": {
-            "depth": 32,
-            "hidden_size": 1280,
-            "intermediate_size": 3420,
-            "num_heads": 16,
-            "out_hidden_size": 2048,
-            "fullatt_block_indexes": [7, 15, 23, 31],
-        },
+        "vision": {"num_heads": 16, **LARGE["vision_config"]},
     },
     # The same kinds of layers, for a first try on any machine.
     "tiny": {
