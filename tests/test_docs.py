@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 
 from lmm_r1.answer_rules import ANSWER_TYPES, AnswerRules
 from lmm_r1.rewards import verify
+from tests.running import ENVIRONMENT, run
 
 BLOCK = re.compile(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", re.DOTALL)
 
@@ -32,18 +30,22 @@ def extract(document: Path, folder: Path) -> list[str]:
 def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
     names = extract(repository / "docs" / "extending.md", tmp_path)
     assert len(names) == 8
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{repository / 'src'}", "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"}
     shared = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "rollout=transformers"]
     small = ["rollout.max_new_tokens=8", f"output_root={tmp_path / 'outputs'}"]
 
-    def run(*command: str) -> None:
-        result = subprocess.run(
-            [sys.executable, *command], cwd=repository, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert result.returncode == 0, result.stderr[-4000:]
-
     training = ["trainer.steps=1", "trainer.prompts_per_step=4", "rollout.samples=3"]
-    run("train.py", "stage=fre", "dataset=squares", "algorithm=median", "shaping=brevity", *shared, *training, *small)
+    run(
+        "train.py",
+        "stage=fre",
+        "dataset=squares",
+        "algorithm=median",
+        "shaping=brevity",
+        *shared,
+        *training,
+        *small,
+        environment=environment,
+    )
     with (tmp_path / "outputs" / "fre" / "latest" / "metrics.csv").open(newline="") as file:
         row = list(csv.DictReader(file))[-1]
     assert 0 < float(row["reward/brevity"]) < 1
@@ -51,7 +53,7 @@ def test_every_example_of_the_extension_guide_trains(repository, tmp_path):
         float(row["reward/accuracy"]) + 0.5 * float(row["reward/format"]) + 0.1 * float(row["reward/brevity"])
     )
     export = f"model.path={tmp_path / 'outputs' / 'fre' / 'latest' / 'export'}"
-    run("eval.py", "benchmark=squares", export, *shared, *small)
+    run("eval.py", "benchmark=squares", export, *shared, *small, environment=environment)
 
 
 def test_the_answer_type_of_the_extension_guide_judges(repository, tmp_path, monkeypatch):

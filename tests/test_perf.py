@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.running import run
 
 
 @pytest.fixture
@@ -60,10 +60,7 @@ def test_logical_tokens_count_the_prompt_of_every_completion(measured) -> None:
 @pytest.mark.slow
 def test_the_measurement_of_a_gpu_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
     report = tmp_path / "gpu.md"
-    command = [sys.executable, "perf/gpu.py", "--size", "tiny", "--device", "cpu", "--report", str(report)]
-    environment = os.environ | {"PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run("perf/gpu.py", "--size", "tiny", "--device", "cpu", "--report", str(report))
     assert "## Whole steps" in report.read_text() and "## The update alone" in report.read_text()
     measured = json.loads(report.with_suffix(".json").read_text())["measured"]
     assert {(each["workload"]["name"], each["kind"]) for each in measured} == {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from lmm_r1.cli.run_folder import read_config
 from lmm_r1.data.synthetic import TraceDataset
 from lmm_r1.models.tiny import build_tiny
 from lmm_r1.rollout.store import RolloutStore
+from tests.running import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -32,10 +31,7 @@ def model(tmp_path_factory) -> Path:
 
 def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_path):
     def evaluate(*overrides: str) -> str:
-        command = [sys.executable, str(repository / "eval.py"), *overrides]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-        assert ended.returncode == 0, ended.stderr[-3000:]
-        return ended.stdout
+        return run(str(repository / "eval.py"), *overrides, folder=tmp_path)
 
     assert "vision_only" in evaluate(f"model.path={model}", *SMALL)
     folder = tmp_path / "outputs" / "eval" / "latest"
@@ -60,14 +56,10 @@ def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_
 
 
 def test_pictures_can_be_taken_away_and_the_two_compared(model, repository, tmp_path):
-    def run(*command: str) -> str:
-        ended = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=200)
-        assert ended.returncode == 0, ended.stderr[-3000:]
-        return ended.stdout
-
     stores = {}
     for images in ("as_given", "blank"):
-        run(str(repository / "eval.py"), f"model.path={model}", *SMALL, f"images={images}", f"output_root={images}")
+        chosen = (f"images={images}", f"output_root={images}")
+        run(str(repository / "eval.py"), f"model.path={model}", *SMALL, *chosen, folder=tmp_path)
         folder = tmp_path / images / "eval" / "latest"
         store = RolloutStore(folder / "completions")
         stores[images] = [group for step in store.steps() for group in store.read_step(step)]
@@ -78,4 +70,4 @@ def test_pictures_can_be_taken_away_and_the_two_compared(model, repository, tmp_
         if not before.problem.images:
             assert before == after
     folders = [str(tmp_path / images / "eval" / "latest") for images in stores]
-    assert "vision_only" in run("-m", "lmm_r1.evaluation.compare", *folders)
+    assert "vision_only" in run("-m", "lmm_r1.evaluation.compare", *folders, folder=tmp_path)

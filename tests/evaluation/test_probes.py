@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from lmm_r1.evaluation.probes_rules import GRAM, PROBES, Answered, boxes_elsewhe
 from lmm_r1.rewards.shaping.repetition import repeated_share
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Group, Problem
+from tests import running
 
 PROBLEM = Problem("sum", "What is 17 + 4 together?", "21", "number")
 HONEST = "<think>I take 17 and add 4, which makes 21.</think><answer>$21$</answer>"
@@ -152,10 +151,7 @@ def test_a_run_that_learns_to_game_shows_a_rise(run):
 
 @pytest.mark.slow
 def test_the_command_writes_a_table_and_a_page(run):
-    command = [sys.executable, "-m", "lmm_r1.evaluation.probes", str(run), "--most", "60"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert "trivial thinking" in ended.stdout
+    assert "trivial thinking" in running.run("-m", "lmm_r1.evaluation.probes", str(run), "--most", "60")
     stored = json.loads((run / "probes.json").read_text())
     assert stored["completions"] <= 60 + 8 * 6 and {one["name"] for one in stored["probes"]} == NAMES
     page = (run / "probes.html").read_text(encoding="utf-8")

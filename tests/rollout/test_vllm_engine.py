@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from lmm_r1.errors import UserError
 from lmm_r1.models.loading import merged_state_dict
 from lmm_r1.rollout.vllm_engine import VLLMEngine
 from lmm_r1.types import Problem, Sampling
+from tests.running import start
 
 
 def build(folder: Path) -> VLLMEngine:
@@ -62,27 +61,14 @@ def test_a_missing_vllm_is_explained(tiny_folder, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_each_of_two_ranks_has_a_whole_engine_and_keeps_the_process_group(tiny_folder, repository) -> None:
+def test_each_of_two_ranks_has_a_whole_engine_and_keeps_the_process_group(tiny_folder) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = Path(__file__).with_name("two_ranks.py")
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(port), str(tiny_folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(repository / "src")},
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [rank.communicate(timeout=240) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    first, second = (json.loads(stdout.splitlines()[-1]) for stdout, _ in outputs)
+    script = str(Path(__file__).with_name("two_ranks.py"))
+    started = [start(script, str(rank), str(port), str(tiny_folder)) for rank in range(2)]
+    codes, outputs = zip(*(rank.wait() for rank in started), strict=True)
+    assert codes == (0, 0), outputs
+    first, second = (json.loads(output.splitlines()[-1]) for output in outputs)
     assert first == second
     assert first["total"] == 3

@@ -1,16 +1,14 @@
-"""Real runs in processes of their own, as a user starts them: vLLM allows one engine a process."""
+"""Small runs of `train.py`, and how what they leave is read and compared."""
 
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+from tests.running import run
+
 SMALL = (
     "debug=tiny",
     "dataset.validation_size=2",
@@ -20,18 +18,8 @@ SMALL = (
 """Enough for two real steps; the learning rate makes every step leave a mark."""
 
 
-def run(*command: str, expect: int = 0) -> subprocess.CompletedProcess:
-    """Run a Python script of the repository and check its exit code."""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    result = subprocess.run(
-        [sys.executable, *command], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert result.returncode == expect, f"{command}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
-    return result
-
-
-def train(*overrides: str, expect: int = 0) -> subprocess.CompletedProcess:
-    return run("train.py", *overrides, expect=expect)
+def train(*overrides: str) -> str:
+    return run("train.py", *overrides)
 
 
 def metrics(folder: Path) -> list[dict[str, str]]:

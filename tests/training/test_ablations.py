@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.training.running import REPOSITORY, SMALL, metrics, train
+from tests.running import REPOSITORY
+from tests.training.running import SMALL, metrics, train
 
 pytestmark = pytest.mark.slow
 

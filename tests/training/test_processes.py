@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.training.running import REPOSITORY, SMALL, checkpoint, metrics, train
+from tests.running import start
+from tests.training.running import SMALL, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 
@@ -43,22 +41,11 @@ def updated(world: int, folder: Path, model: Path, groups: Path) -> dict:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     out = folder / f"{world}.pt"
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "OMP_NUM_THREADS": "1"}
     script = str(Path(__file__).with_name("two_updates.py"))
     arguments = [str(world), str(port), str(model), str(groups), str(out), *OF_TOKENS]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, script, str(rank), *arguments],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    for process in processes:
-        output, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, output[-4000:]
+    started = [start(script, str(rank), *arguments) for rank in range(world)]
+    for code, output in [process.wait() for process in started]:
+        assert code == 0, output[-4000:]
     return torch.load(out, weights_only=False)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pandas as pd
 import pytest
 import safetensors.torch
 
-from tests.training.running import REPOSITORY, SMALL, assert_equal, checkpoint, metrics, run, train
+from tests.running import run, start
+from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 
@@ -51,14 +50,13 @@ def test_a_run_killed_three_times_ends_like_one_that_was_not(uninterrupted, tmp_
 
 
 def test_a_signal_saves_and_the_resumed_run_is_the_same(uninterrupted, tmp_path):
-    command = [sys.executable, "train.py", *RUN, f"output_root={tmp_path}", "trainer.checkpoint_every=100"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started = start("train.py", *RUN, f"output_root={tmp_path}", "trainer.checkpoint_every=100")
     folder = tmp_path / "fre" / "latest"
-    while process.poll() is None and not (folder / "rollouts" / "step-000000-rank-0000.parquet").exists():
+    while started.process.is_alive() and not (folder / "rollouts" / "step-000000-rank-0000.parquet").exists():
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGTERM, output[-3000:]
+    started.process.terminate()
+    code, output = started.wait()
+    assert code == 128 + signal.SIGTERM, output[-3000:]
     assert "resume=" in output
     stopped = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert len(stopped) == 1 and not (folder / "summary.json").exists()

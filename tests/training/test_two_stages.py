@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from lmm_r1.rollout.store import RolloutStore
-from tests.training.running import SMALL, checkpoint, metrics, run, train
+from tests.running import run
+from tests.training.running import SMALL, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 
