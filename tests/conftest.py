@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
 # Before torch is imported anywhere: spinning OpenMP threads slow a contended machine many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -30,6 +32,8 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that processes side by side end together."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with the largest share of slow tests first, so that processes side by side end together."""
+    of_file = defaultdict(list)
+    for item in items:
+        of_file[item.path].append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -mean(of_file[item.path]))

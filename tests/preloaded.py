@@ -1,4 +1,4 @@
-"""What every run imports, which takes longer than a small run: imported once, in the process that runs are forked from."""
+"""What every run imports, which takes longer than the run: imported once, in the process that runs are forked from."""
 
 from importlib import import_module
 

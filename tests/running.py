@@ -1,8 +1,7 @@
 """Real runs of the project's scripts, each in a process of its own: vLLM allows one engine a process.
 
 The processes are forked from one that has the libraries imported, for importing them takes longer than a small run.
-That a script works in a process that starts from nothing is seen where one starts another: runs of `-m`, and those of
-several ranks.
+That a run in a process that starts from nothing is the same, bit for bit, is what `test_resume.py` sees.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ NEVER_LOADED = {
     "data": ("transformers", "lightning", "vllm", "hydra"),
     "models": ("lightning", "vllm", "hydra"),
     "rollout": ("lightning", "vllm", "hydra"),
-    "evaluation": ("lightning", "vllm", "hydra"),
-    "reporting": ("lightning", "vllm", "hydra"),
+    "evaluation": ("torch", "transformers", "lightning", "vllm", "hydra"),
+    "reporting": ("torch", "transformers", "lightning", "vllm", "hydra"),
     "training": ("vllm", "hydra"),
     "cli": ("torch", "transformers", "lightning", "vllm"),
 }

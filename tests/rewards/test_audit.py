@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,14 @@ from lmm_r1.rewards.verify import Claim, Verdict, verify
 from lmm_r1.types import Problem
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    """One for all tests: its processes take seconds to start."""
+    pool = VerifierPool()
+    yield pool
+    pool.close()
+
+
 def problems(*golds: str, answer_type: str = "math", choices: tuple[str, ...] = ()) -> list[Problem]:
     return [Problem("p", "?", gold, answer_type, choices=choices) for gold in golds]
 
@@ -29,35 +37,35 @@ def test_plain_numbers_start_no_process() -> None:
     assert not pool.started
 
 
-def test_golds_that_cannot_judge_are_dropped_with_a_reason() -> None:
+def test_golds_that_cannot_judge_are_dropped_with_a_reason(pool: VerifierPool) -> None:
     golds = ("5", "", "x+1", r"\frac{", "9^{9^{9^9}}", r"\frac{1}{2}", " ")
-    audit = verify_golds(problems(*golds))
+    audit = verify_golds(problems(*golds), pool)
     assert audit.kept == [0, 2, 5]
     assert audit.dropped == {1: "no_answer", 3: "unparsable", 4: "unparsable", 6: "no_answer"}
     assert audit.reasons == {"no_answer": 2, "unparsable": 2}
 
 
-def test_typed_golds() -> None:
-    assert verify_golds(problems("B", "red", "D", answer_type="choice", choices=("red", "blue"))).kept == [0, 1]
-    assert verify_golds(problems("yes", "perhaps", answer_type="yes_no")).kept == [0]
-    assert verify_golds(problems("5", "five", answer_type="number")).kept == [0]
-    assert verify_golds(problems("five", answer_type="text")).kept == [0]
+def test_typed_golds(pool: VerifierPool) -> None:
+    assert verify_golds(problems("B", "red", "D", answer_type="choice", choices=("red", "blue")), pool).kept == [0, 1]
+    assert verify_golds(problems("yes", "perhaps", answer_type="yes_no"), pool).kept == [0]
+    assert verify_golds(problems("5", "five", answer_type="number"), pool).kept == [0]
+    assert verify_golds(problems("five", answer_type="text"), pool).kept == [0]
 
 
 def types(audit: GoldAudit) -> dict[int, str]:
     return {row: retyping.answer_type for row, retyping in audit.retyped.items()}
 
 
-def test_every_row_is_kept_or_retyped_or_dropped() -> None:
+def test_every_row_is_kept_or_retyped_or_dropped(pool: VerifierPool) -> None:
     golds = ("5", "yes", "blue", "", r"\frac{", "x+1", r"\text{Friday}")
-    audit = verify_golds(problems(*golds))
+    audit = verify_golds(problems(*golds), pool)
     assert sorted([*audit.kept, *audit.retyped, *audit.dropped]) == list(range(len(golds)))
     assert audit.usable == [0, 1, 2, 5, 6]
 
 
-def test_words_are_judged_as_words_because_mathematics_makes_products_of_their_letters() -> None:
+def test_words_are_judged_as_words_because_mathematics_makes_products_of_their_letters(pool: VerifierPool) -> None:
     golds = ("blue", "No", "True", "triangle", r"\text{Evelyn}", "Bugs Bunny")
-    audit = verify_golds(problems(*golds))
+    audit = verify_golds(problems(*golds), pool)
     assert types(audit) == {0: "text", 1: "yes_no", 2: "yes_no", 3: "text", 4: "text", 5: "text"}
     for row, anagram in ((0, "lube"), (1, "on"), (2, "eTru")):
         assert not verify(golds[row], anagram, audit.retyped[row].answer_type).correct
@@ -65,28 +73,28 @@ def test_words_are_judged_as_words_because_mathematics_makes_products_of_their_l
 
 
 @pytest.mark.parametrize("gold", ["AB", "xy", "abc", "C", "x", r"\pi", r"\sin x", "2x", "(a)", r"\frac{1}{2}"])
-def test_what_may_be_a_product_or_a_formula_stays_mathematics(gold: str) -> None:
-    assert verify_golds(problems(gold)).kept == [0]
+def test_what_may_be_a_product_or_a_formula_stays_mathematics(pool: VerifierPool, gold: str) -> None:
+    assert verify_golds(problems(gold), pool).kept == [0]
 
 
-def test_a_listed_choice_is_judged_as_a_choice_unless_it_is_a_number() -> None:
+def test_a_listed_choice_is_judged_as_a_choice_unless_it_is_a_number(pool: VerifierPool) -> None:
     colours = problems("B", "green", "orange", "C", choices=("red", "green"))
-    audit = verify_golds(colours)
+    audit = verify_golds(colours, pool)
     assert types(audit) == {0: "choice", 1: "choice", 2: "text"}
     assert audit.kept == [3]
-    assert verify_golds(problems("8.5", choices=("7.5", "8.5"))).kept == [0]
+    assert verify_golds(problems("8.5", choices=("7.5", "8.5")), pool).kept == [0]
 
 
-def test_a_number_that_is_none_may_be_mathematics() -> None:
-    audit = verify_golds(problems("5", "x^2", "1/0", "five", r"\frac{", answer_type="number"))
+def test_a_number_that_is_none_may_be_mathematics(pool: VerifierPool) -> None:
+    audit = verify_golds(problems("5", "x^2", "1/0", "five", r"\frac{", answer_type="number"), pool)
     assert audit.kept == [0]
     assert types(audit)[1] == "math" and types(audit)[3] == "text"
     assert 4 in audit.dropped
 
 
-def test_declared_words_and_choices_are_never_retyped() -> None:
+def test_declared_words_and_choices_are_never_retyped(pool: VerifierPool) -> None:
     for answer_type, gold in (("yes_no", "blue"), ("choice", "blue"), ("text", "yes")):
-        assert verify_golds(problems(gold, answer_type=answer_type)).retyped == {}
+        assert verify_golds(problems(gold, answer_type=answer_type), pool).retyped == {}
 
 
 @settings(max_examples=100, deadline=None)
@@ -107,9 +115,9 @@ class NoAlgebra(VerifierPool):
         return [Verdict(False, "unparsable", 0.0) for _ in claims]
 
 
-def test_an_unknown_type_is_a_configuration_error() -> None:
+def test_an_unknown_type_is_a_configuration_error(pool: VerifierPool) -> None:
     with pytest.raises(UserError, match="'integer'"):
-        verify_golds(problems("5", answer_type="integer"))
+        verify_golds(problems("5", answer_type="integer"), pool)
 
 
 def test_every_gold_of_gsm8k_verifies_against_itself_in_no_time(shared_data: Path) -> None:
@@ -124,9 +132,9 @@ def test_every_gold_of_gsm8k_verifies_against_itself_in_no_time(shared_data: Pat
 
 
 @pytest.mark.slow
-def test_golds_of_math_500(shared_data: Path) -> None:
+def test_golds_of_math_500(pool: VerifierPool, shared_data: Path) -> None:
     lines = (shared_data / "text/math/math500.jsonl").read_text(encoding="utf-8").splitlines()
-    audit = verify_golds(problems(*(json.loads(line)["answer"] for line in lines)))
+    audit = verify_golds(problems(*(json.loads(line)["answer"] for line in lines)), pool)
     assert len(audit.usable) >= 498
 
 
@@ -141,10 +149,12 @@ def test_golds_of_math_500(shared_data: Path) -> None:
     ],
 )
 @pytest.mark.slow
-def test_golds_of_published_sets(shared_data: Path, file: str, gold: str, choices: str | None, usable: int) -> None:
+def test_golds_of_published_sets(
+    pool: VerifierPool, shared_data: Path, file: str, gold: str, choices: str | None, usable: int
+) -> None:
     lines = (shared_data / file).read_text(encoding="utf-8").split("\n")
     rows = [json.loads(line) for line in lines if line]
     golds = [
         Problem("p", "?", str(row[gold]), choices=tuple(map(str, row[choices] if choices else ()))) for row in rows
     ]
-    assert len(verify_golds(golds).usable) >= usable
+    assert len(verify_golds(golds, pool).usable) >= usable

@@ -30,21 +30,6 @@ def on_policy_settings(name: str, **changes):
     return configured(name, **ONE_STEP, **({"learning_rate": 1e-3, "max_grad_norm": 1e9} | changes))
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_takes_its_steps_and_moves_the_policy(random_model, processor, banned, make_groups, name):
-    algorithm = configured(name, mini_batches=2, inner_epochs=1, micro_batch_tokens=500)
-    module = module_of(random_model, algorithm, banned, optimiser_steps=6)
-    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
-    experiences = [experience_of(make_groups(2, 3, seed), processor, algorithm) for seed in range(3)]
-    taken = take_steps(module, *experiences)
-    assert module.steps_done == 3
-    assert len(taken) == 6 * (2 if algorithm.critic else 1)
-    moved = {key.split(".")[0] for key, tensor in module.state_dict().items() if not torch.equal(tensor, before[key])}
-    assert moved == ({"policy", "critic"} if algorithm.critic else {"policy"})
-    assert all(math.isfinite(value) for value in module.metrics.values())
-    assert all(torch.isfinite(gradient).all() for step in taken for gradient in step.values())
-
-
 @pytest.mark.parametrize("name", OF_TOKENS)
 def test_the_gradient_does_not_depend_on_the_micro_batches(random_model, processor, banned, make_groups, name):
     taken = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from lmm_r1.types import Group, Problem, Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SEED_SPACING = 4096
 """Seeds are this far apart, because completion i of a problem is drawn with its seed + i."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL.Image import Image
-from transformers import ProcessorMixin
 
 from lmm_r1.errors import UserError
 from lmm_r1.models.prompts import render_prompt
 from lmm_r1.types import Problem, Sampling
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
 
 @dataclass(frozen=True)

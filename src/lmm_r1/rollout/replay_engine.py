@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmm_r1.errors import UserError
 from lmm_r1.rollout.engine import check_generate_arguments
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Group, Problem, Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ReplayEngine:

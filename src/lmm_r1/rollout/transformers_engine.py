@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import lmm_r1.models  # noqa: F401  (first of all: a package that transformers imports may need mending)
+
+# isort: split
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
