@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lmm_r1.algorithms.correction import sequence_masked, token_truncated
-from lmm_r1.cli.composition import groups
 from lmm_r1.models.loading import LoraSettings, load_policy
 from tests.training.updating import (
     configured,
@@ -20,7 +19,6 @@ from tests.training.updating import (
     trainer_of,
 )
 
-ALGORITHMS = groups("train")["algorithm"]
 OF_TOKENS = ("reinforce_baseline", "ppo", "gspo", "rloo")
 """Those whose losses look beyond a token or whose advantages look beyond a completion."""
 ONE_STEP = {"mini_batches": 1, "inner_epochs": 1, "schedule": "constant", "warmup_ratio": 0.0}
