@@ -61,6 +61,7 @@ conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and 
 bench: $(STAMP) $(CONFORMANCE)/installed  ## measure speed beside other tools (perf/README.md), best on a quiet machine
 	PYTHONPATH=src:. $(BIN)/python perf/rewards.py > perf/results/rewards.md
 	PYTHONPATH=src $(BIN)/python perf/update.py > perf/results/update.md
+	PYTHONPATH=src $(BIN)/python perf/scaling.py > perf/results/scaling.md
 	PYTHONPATH=src $(BIN)/python perf/step.py --trl-python $(CONFORMANCE)/bin/python > perf/results/step.md
 
 lint: $(STAMP)  ## check style

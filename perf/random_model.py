@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import lmm_r1.models  # noqa: F401  (first of all: a package that transformers imports may need mending)
+
+# isort: split
 import torch
 from PIL import Image
 from transformers import (

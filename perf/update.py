@@ -149,21 +149,6 @@ def print_comparison(prompts: int, runs: int) -> None:
         print(compare(name, workload, runs), flush=True)
 
 
-def print_scaling(runs: int) -> None:
-    """How the packed update's time grows as one size doubles and the rest stays."""
-    base = {"prompts": 4, "samples": 4, "prompt_tokens": 128, "new_tokens": 32, "side": 112}
-    doubled = {name: base | {name: 2 * size} for name, size in base.items()}
-    print("\n## Scaling of the packed update\n\n| | time | of the base |\n| --- | --- | --- |")
-    first = None
-    for name, sizes in {"base": base, **doubled}.items():
-        workload = Workload(**sizes)
-        workload.packed()
-        seconds = statistics.median(workload.seconds(workload.packed) for _ in range(runs))
-        first = first or seconds
-        what = ", ".join(f"{key} {size}" for key, size in base.items()) if name == "base" else f"{name} × 2"
-        print(f"| {what} | {seconds * 1e3:.0f} ms | {seconds / first:.2f} |", flush=True)
-
-
 def print_memory(new_tokens: tuple[int, ...]) -> None:
     """Peaks, each measured in a process of its own."""
     print(
@@ -234,7 +219,6 @@ def main() -> None:
     print(f"{version('transformers')}, {processor_name()}, one thread, float32.\nTimes are medians of ", end="")
     print(f"{arguments.runs} alternating runs, in processor time.\n")
     print_comparison(arguments.prompts, arguments.runs)
-    print_scaling(arguments.runs)
     print_memory((16, 32, 64))
     print_leak(arguments.leak_steps)
 

@@ -114,7 +114,7 @@ MUTATIONS = [
         "            if not pool.active:\n",
         "            if False:\n",
         "nobody waits for a pool that was closed",
-        POOL + "test_closing_under_a_batch_raises_in_the_thread_that_waits",
+        POOL + "test_nobody_waits_for_an_answer_of_a_pool_that_was_closed",
     ),
     Mutation(
         "pool.py",
@@ -358,13 +358,6 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/equality.py",
-        "    if not all(sides):\n        return None\n",
-        "",
-        "an equation has two sides",
-        CASES + "test_verdict",
-    ),
-    Mutation(
-        "answers/equality.py",
         "return None if None in values else",
         "return",
         "each item of a list is a value",
@@ -382,13 +375,6 @@ MUTATIONS = [
         "        return all(_close(one, other) for one, other in zip(expected, given, strict=True))",
         "        return True",
         "small entries of a matrix that round to the same are not the same",
-        CASES + "test_verdict",
-    ),
-    Mutation(
-        "answers/equality.py",
-        "return expected.lhs != given.lhs or _close(expected.rhs, given.rhs)",
-        "return True",
-        "small sides of an equation that round to the same are not the same",
         CASES + "test_verdict",
     ),
     Mutation(
@@ -521,16 +507,9 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/statement.py",
-        "    if _SENTENCE_END.search(between):\n        return False\n",
+        "    if _SENTENCE_END.search(text, start, end):\n        return False\n",
         "",
         "boxes of two sentences are no list",
-        CASES + "test_verdict",
-    ),
-    Mutation(
-        "answers/statement.py",
-        "    if len(numbers) != 1:\n        return None\n",
-        "    if not numbers:\n        return None\n",
-        "several numbers among words are no answer",
         CASES + "test_verdict",
     ),
     Mutation(

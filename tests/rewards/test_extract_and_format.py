@@ -147,6 +147,7 @@ def test_truncated_responses_fail_whatever_they_look_like() -> None:
         ("<answer/>5</answer>", None),
         ("<think>&lt;answer&gt;4&lt;/answer&gt;</think><answer>5</answer>", None),
         ("<think>＜answer＞4</think><answer>5</answer>", None),
+        ("<think>＜answer x=1＞4</think><answer>5</answer>", None),
         ("<think><ans\u200bwer>4</think><answer>5</answer>", None),
         ("<think>```<answer>4</answer>```</think><answer>5</answer>", None),
         ("<think>2 &lt; 3</think><answer>5</answer>", "5"),

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,15 @@ def test_closing_under_a_batch_raises_in_the_thread_that_waits() -> None:
     assert not thread.is_alive()
     assert len(raised) == 1
     assert not pool.started
+
+
+def test_nobody_waits_for_an_answer_of_a_pool_that_was_closed() -> None:
+    """Where a worker is between two claims at that moment, pebble leaves one of them for ever unanswered."""
+    pool = VerifierPool(workers=1)
+    workers = pool._started_pool()
+    pool.close()
+    with pytest.raises(BrokenProcessPool):
+        pool._verdict(workers, ALGEBRA, Future())
 
 
 def test_what_happened_is_counted() -> None:

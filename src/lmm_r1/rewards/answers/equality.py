@@ -54,8 +54,6 @@ def _value_parts(expected: str, given: str) -> list[str] | None:
 
 def _chain_values(sides: list[str]) -> list[str] | None:
     """The sides of a chain of equations that are values; names and formulas of other letters are none."""
-    if not all(sides):
-        return None
     if _NAME.fullmatch(sides[-1]) and not _NAME.fullmatch(sides[0]):
         sides = sides[::-1]
     *left, last = sides
@@ -110,13 +108,11 @@ def _compare(expected: str, given: str) -> str:
 
 def _close(expected: object, given: object) -> bool:
     """False where math_verify's rounding to six decimals made two different small numbers equal."""
-    from sympy import Eq, Expr, FiniteSet, Interval, Tuple
+    from sympy import Expr, FiniteSet, Interval, Tuple
     from sympy.matrices.matrixbase import MatrixBase
 
     if isinstance(expected, MatrixBase) and isinstance(given, MatrixBase) and expected.shape == given.shape:
         return all(_close(one, other) for one, other in zip(expected, given, strict=True))
-    if isinstance(expected, Eq) and isinstance(given, Eq):
-        return expected.lhs != given.lhs or _close(expected.rhs, given.rhs)
     for kind in (Tuple, Interval, FiniteSet):
         if isinstance(expected, kind) and isinstance(given, kind) and len(expected.args) == len(given.args):
             pairs = zip(_ordered(expected), _ordered(given), strict=True)

@@ -225,16 +225,16 @@ def _last_boxes(text: str) -> list[Span]:
     """The last box, with those before it that "and", "or" or punctuation joins to it."""
     boxes = [Span(*span) for span in boxed_spans(text)]
     first = len(boxes) - 1
-    while first > 0 and _one_list(text[boxes[first - 1].end : boxes[first].start]):
+    while first > 0 and _one_list(text, boxes[first - 1].end, boxes[first].start):
         first -= 1
     return boxes[max(first, 0) :]
 
 
-def _one_list(between: str) -> bool:
+def _one_list(text: str, start: int, end: int) -> bool:
     """Whether two boxes with this between them are one list: nothing but punctuation, or "papers and"."""
-    if _SENTENCE_END.search(between):
+    if _SENTENCE_END.search(text, start, end):
         return False
-    words = [word.lower() for word in _WORD.findall(_LAYOUT.sub(" ", between)) if len(word) > 1]
+    words = [word.lower() for word in _WORD.findall(_LAYOUT.sub(" ", text[start:end])) if len(word) > 1]
     return not words or (len(words) <= _WORDS_BETWEEN_BOXES and words[-1] in ("and", "or"))
 
 
