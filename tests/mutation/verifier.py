@@ -472,9 +472,16 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/cleaning.py",
-        "    return _before_approximation(text).strip()",
-        "    return text.strip()",
+        "_before_approximation(text).strip())",
+        "text.strip())",
         "an approximation adds nothing",
+        CASES + "test_verdict",
+    ),
+    Mutation(
+        "answers/cleaning.py",
+        'return _LEADING_EQUALS.sub("", ',
+        "return str(",
+        "an equals sign before a value adds nothing",
         CASES + "test_verdict",
     ),
     Mutation(

@@ -32,6 +32,7 @@ _CONNECTIVE = re.compile(
     r"|(?<=[)\d])(?:and|or)(?=[(\dA-Z])"
 )
 _COLUMN = re.compile(r"\\begin\s*\{([pb]matrix)\}(?P<rows>[^&]+)\\end\s*\{\1\}")
+_LEADING_EQUALS = re.compile(r"^=(?!=)\s*")
 _CONSTANT = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\([a-z]\)\s*=(?=[^A-Za-z=]*(?:,|$))")
 _TRAILING_PERCENT = re.compile(
     r"\s*(?:\\text\s*\{)?\s*(?:\\?%|percent(?:age)?|pct)\s*\}?\s*$|\s*(?:\\text\s*\{)\s*\\?%\s*\}\s*$"
@@ -56,7 +57,8 @@ def cleaned(text: str) -> str:
     text = _CONSTANT.sub(r"\1=", text)
     if (mixed := _MIXED_NUMBER.fullmatch(text.strip())) is not None:
         text = rf"{mixed[1]}\frac{{{mixed[2]}}}{{{mixed[3]}}}"
-    return _before_approximation(text).strip()
+    # "Area $=9.4$" states 9.4.
+    return _LEADING_EQUALS.sub("", _before_approximation(text).strip())
 
 
 def without_percent(text: str) -> tuple[str, bool]:
