@@ -10,6 +10,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,11 @@ def run(*command: str, expect: int = 0, folder: Path = REPOSITORY, environment: 
     code, output = start(*command, folder=folder, environment=environment).wait()
     assert code == expect, f"{command} ended with {code}\n{output[-6000:]}"
     return output
+
+
+def run_afresh(*command: str) -> None:
+    """The same in a process that starts from nothing, as a user's does. Raises CalledProcessError."""
+    subprocess.run([sys.executable, *command], cwd=REPOSITORY, env=os.environ | ENVIRONMENT, check=True, timeout=600)
 
 
 def _become(command: Sequence[str], folder: str, variables: Mapping[str, str], log: str) -> None:

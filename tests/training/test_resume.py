@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 
-from tests.running import ENVIRONMENT, REPOSITORY, run, start
+from tests.running import run, run_afresh, start
 from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
@@ -25,10 +22,8 @@ KILLED_RUN = str(Path(__file__).with_name("killed_run.py"))
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
-    """In a process that starts from nothing, as a user's does."""
     root = tmp_path_factory.mktemp("uninterrupted")
-    command = [sys.executable, "train.py", *RUN, f"output_root={root}"]
-    subprocess.run(command, cwd=REPOSITORY, env=os.environ | ENVIRONMENT, check=True, timeout=600)
+    run_afresh("train.py", *RUN, f"output_root={root}")
     return (root / "fre" / "latest").resolve()
 
 

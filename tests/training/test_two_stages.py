@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lmm_r1.rollout.store import RolloutStore
-from tests.running import run
+from tests.running import run_afresh
 from tests.training.running import SMALL, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def test_each_stage_trains_on_its_own_renderings(fre, mgt):
 
 @pytest.mark.parametrize("engine", ["vllm", "transformers"])
 def test_the_export_gives_the_same_greedy_answers_in_a_fresh_process(fre, engine, tmp_path):
-    run(
+    run_afresh(
         "eval.py",
         f"model.path={fre / 'export'}",
         "benchmark=synthetic",
