@@ -58,11 +58,13 @@ mutants: $(STAMP)  ## break the verifier in every way we know and see a test fai
 conformance: $(CONFORMANCE)/installed  ## compare the algorithms with TRL's and verl's own code, in an environment of its own
 	$(CONFORMANCE)/bin/python -m pytest -q tests/conformance
 
+# A measurement that fails must not cost the result of the one before.
+measure = $(BIN)/python perf/$(1).py $(2) > perf/results/$(1).md.new && mv perf/results/$(1).md.new perf/results/$(1).md
 bench: $(STAMP) $(CONFORMANCE)/installed  ## measure speed beside other tools (perf/README.md), best on a quiet machine
-	PYTHONPATH=src:. $(BIN)/python perf/rewards.py > perf/results/rewards.md
-	PYTHONPATH=src $(BIN)/python perf/update.py > perf/results/update.md
-	PYTHONPATH=src $(BIN)/python perf/scaling.py > perf/results/scaling.md
-	PYTHONPATH=src $(BIN)/python perf/step.py --trl-python $(CONFORMANCE)/bin/python > perf/results/step.md
+	PYTHONPATH=src:. $(call measure,rewards)
+	PYTHONPATH=src $(call measure,update)
+	PYTHONPATH=src $(call measure,scaling)
+	PYTHONPATH=src $(call measure,step,--trl-python $(CONFORMANCE)/bin/python)
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -39,6 +39,7 @@ from random_model import build_random, problems
 
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.paths import register_resolvers
+from lmm_r1.models.architecture import architecture_of
 from lmm_r1.models.loading import ATTENTION
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rewards.compose import RewardSum
@@ -46,8 +47,10 @@ from lmm_r1.rewards.judged import Judged
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.collate import collate
+from lmm_r1.training.machine_use import peak_flops
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
+from lmm_r1.training.step_costs import passes_of
 from lmm_r1.types import Completion, Experience, Group, Problem, Sampling
 
 WORKLOADS = {
@@ -99,14 +102,14 @@ class Plan:
         build_random(Path(start), arguments.size, arguments.device)
         register_resolvers()
         self.config = plain(compose_config("train", self._overrides(start)))
-        model, self.rollout, self.trainer, self.algorithm = (
+        self.model, self.rollout, self.trainer, self.algorithm = (
             instantiate(self.config[group], _convert_="all") for group in ("model", "rollout", "trainer", "algorithm")
         )
         self.phases = TimedPhases()
-        policy, self.processor = load_policy_and_processor(model, start)
+        policy, self.processor = load_policy_and_processor(self.model, start)
         self.module = policy_module(
             policy,
-            model,
+            self.model,
             self.algorithm,
             start,
             temperature=self.rollout.temperature,
@@ -214,27 +217,16 @@ def _device() -> str:
     return f"{properties.name}, {properties.total_memory / GIB:.0f} GiB, CUDA {torch.version.cuda}"
 
 
-def facts_of(arguments: argparse.Namespace, plan: Plan) -> dict[str, Any]:
+def facts_of(plan: Plan) -> dict[str, Any]:
     """What the results rest on."""
     from lmm_r1.training.lineage import git_commit, versions
 
-    policy = plan.module.policy
-    head = policy.lm_head.weight.numel()
-    visual = sum(parameter.numel() for parameter in policy.model.visual.parameters())
-    text = policy.config.text_config
     return {
         "command": shlex.join(["python", *sys.argv]),
         "device": _device() if plan.on_gpu else "CPU",
         "versions": versions(),
         "commit": git_commit(),
-        "peak_flops": arguments.peak_tflops * 1e12 if plan.on_gpu else None,
-        "parameters": {
-            "language": sum(p.numel() for p in policy.model.language_model.parameters()) - head,
-            "head": head,
-            "vision": visual,
-        },
-        "attention_width": text.num_hidden_layers * text.hidden_size,
-        "patches_of_a_token": policy.config.vision_config.spatial_merge_size**2,
+        "peak_flops": peak_flops(plan.trainer),
         "config": {group: plan.config[group] for group in ("model", "rollout", "trainer", "algorithm")},
     }
 
@@ -250,7 +242,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--attention", nargs="+", choices=tuple(ATTENTION), help="the first is taken for whole steps")
     parser.add_argument("--checkpointing", action="store_true", help="whole steps recompute activations: less memory")
     parser.add_argument("--micro-batch-tokens", type=int, default=4096)
-    parser.add_argument("--peak-tflops", type=float, default=989, help="of the device in bfloat16; H100 and H200: 989")
     parser.add_argument("--report", type=Path, help="by default results/gpu.md, on a CPU outputs/perf/gpu.md")
     parser.add_argument("overrides", nargs="*", help="of train.py, e.g. rollout.engine.max_num_seqs=512")
     chosen = parser.parse_args(arguments)
@@ -267,7 +258,9 @@ def main() -> None:
     arguments = parse()
     with tempfile.TemporaryDirectory(prefix="lmm-r1-") as folder:
         plan = Plan(arguments, Path(folder))
-        plan.run(Measure(plan.phases, arguments.report, facts_of(arguments, plan)))
+        passes = passes_of(plan.model, plan.algorithm)
+        architecture = architecture_of(str(Path(folder) / "model"))
+        plan.run(Measure(plan.phases, arguments.report, facts_of(plan), architecture, passes))
 
 
 if __name__ == "__main__":

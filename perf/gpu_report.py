@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lmm_r1.training.step_costs import StepShape
+
 GIB = 2**30
 GOALS = {"FRE": 10_000, "MGT": 20_000}
 """Logical tokens per second on one H200."""
@@ -53,45 +55,28 @@ class Measured:
     phases: dict[str, float]
     peak_bytes: int | None
     """The most that torch had allocated, the engine's cache included; None on a CPU."""
-    prompt_lengths: tuple[int, ...]
-    """Of each group."""
-    completion_lengths: tuple[int, ...]
-    """Of each completion, group by group."""
+    shape: StepShape
+    """The lengths that came of it."""
+    flops: int
+    """Of the update, as `training.step_costs` counts them: prompts once, and nothing that is recomputed."""
     metrics: dict[str, float]
 
-    def figures(self, facts: dict[str, Any]) -> dict[str, float | None]:
-        """Tokens per second and shares of the peak; None where they do not apply."""
-        sampled, samples = sum(self.completion_lengths), self.workload.samples
+    def figures(self, peak_flops: float | None) -> dict[str, float | None]:
+        """Tokens per second and shares of the device's peak; None where they do not apply."""
+        sampled = self.shape.completion_tokens
         update, rollout = self.phases["update"], self.phases.get("rollout")
-        logical = sum(self.prompt_lengths) * samples + sampled
-        flops, peak = self.update_flops(facts), facts["peak_flops"]
         return {
-            "logical tokens/s": logical / self.seconds if self.kind == "step" else None,
-            "logical tokens/s of the update": logical / update,
+            "logical tokens/s": self.shape.repeated_tokens / self.seconds if self.kind == "step" else None,
+            "logical tokens/s of the update": self.shape.repeated_tokens / update,
             "tokens/s of the engine": sampled / rollout if rollout else None,
-            "MFU of the update": flops / update / peak if peak else None,
+            "MFU of the update": self.flops / update / peak_flops if peak_flops else None,
             "sync seconds": self.phases.get("sync"),
             "peak GiB": None if self.peak_bytes is None else self.peak_bytes / GIB,
         }
 
-    def update_flops(self, facts: dict[str, Any]) -> float:
-        """Forward and backward, each prompt once for its group and nothing recomputed: what the mathematics asks for.
-
-        6 for each weight and token (2 forward, 4 backward); the head on sampled tokens alone; attention 12 for each
-        layer, unit of width and pair of tokens that see each other, within the language model; the tower on patches.
-        """
-        weights, samples = facts["parameters"], self.workload.samples
-        tokens, pairs = sum(self.prompt_lengths) + sum(self.completion_lengths), 0.0
-        for number, length in enumerate(self.completion_lengths):
-            pairs += self.prompt_lengths[number // samples] * length + length**2 / 2
-        pairs += sum(length**2 / 2 for length in self.prompt_lengths)
-        patches = len(self.prompt_lengths) * self.workload.image_tokens * facts["patches_of_a_token"]
-        products = weights["language"] * tokens + weights["head"] * sum(self.completion_lengths)
-        return 6 * (products + weights["vision"] * patches) + 12 * facts["attention_width"] * pairs
-
-    def line(self, facts: dict[str, Any]) -> str:
+    def line(self, peak_flops: float | None) -> str:
         """For whoever watches."""
-        said = [f"{name} {_number(value)}" for name, value in self.figures(facts).items() if value is not None]
+        said = [f"{name} {_number(value)}" for name, value in self.figures(peak_flops).items() if value is not None]
         split = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.phases.items())
         warm_up = "" if self.counts else " (warm-up)"
         return f"{self.name}{warm_up}: {self.seconds:.2f} s; {'; '.join(said)}; {split}"
@@ -106,7 +91,7 @@ class Measured:
 def write_results(report: Path, facts: dict[str, Any], measured: Sequence[Measured]) -> None:
     """`report` as Markdown, and every number beside it as JSON."""
     report.parent.mkdir(parents=True, exist_ok=True)
-    entries = [asdict(entry) | {"figures": entry.figures(facts)} for entry in measured]
+    entries = [asdict(entry) | {"figures": entry.figures(facts["peak_flops"])} for entry in measured]
     report.with_suffix(".json").write_text(json.dumps({"facts": facts, "measured": entries}, indent=1) + "\n")
     report.write_text(_markdown(facts, [entry for entry in measured if entry.counts]))
 
@@ -121,28 +106,27 @@ def _markdown(facts: dict[str, Any], measured: Sequence[Measured]) -> str:
         f"{settings['trainer']['precision']}, {settings['algorithm']['micro_batch_tokens']} tokens a micro-batch, "
         f"engine with {settings['rollout']['engine']['max_num_seqs']} sequences at a time.",
         "",
-        "Logical tokens count each prompt once for every completion, as if nothing were shared; MFU counts what the",
-        "mathematics asks for, prompts once and recomputation not at all. Medians of the measured steps. Goals on one "
-        "H200: "
+        "Logical tokens count each prompt once for every completion, as if nothing were shared; MFU counts operations",
+        "as a run's `machine/mfu` does, prompts once and recomputation not at all. Medians of measured steps. Goals on",
+        "one H200: "
         f"{GOALS['FRE']:,} logical tokens/s for FRE, {GOALS['MGT']:,} for MGT, an MFU of {GOAL_SHARE_OF_PEAK:.0%}.",
         "",
     ]
     steps = [entry for entry in measured if entry.kind == "step"]
     updates = [entry for entry in measured if entry.kind == "update"]
     if steps:
-        lines += ["## Whole steps", "", *_table(facts, steps), "", *_split(steps), ""]
+        lines += ["## Whole steps", "", *_table(facts["peak_flops"], steps), "", *_split(steps), ""]
     if updates:
-        lines += ["## The update alone", "", *_table(facts, updates), ""]
+        lines += ["## The update alone", "", *_table(facts["peak_flops"], updates), ""]
     return "\n".join(lines)
 
 
-def _table(facts: dict[str, Any], measured: Sequence[Measured]) -> list[str]:
-    columns = [
-        name for name in measured[0].figures(facts) if any(entry.figures(facts)[name] is not None for entry in measured)
-    ]
+def _table(peak_flops: float | None, measured: Sequence[Measured]) -> list[str]:
+    figures = [entry.figures(peak_flops) for entry in measured]
+    columns = [name for name in figures[0] if any(each[name] is not None for each in figures)]
     lines = [f"| what | prompts × samples | seconds | {' | '.join(columns)} |", "| --- " * (3 + len(columns)) + "|"]
     for entries in _by_name(measured):
-        figures = [entry.figures(facts) for entry in entries]
+        figures = [entry.figures(peak_flops) for entry in entries]
         cells = [_number(statistics.median(each[name] for each in figures)) for name in columns]
         size = f"{entries[0].workload.prompts} × {entries[0].workload.samples}"
         seconds = statistics.median(entry.seconds for entry in entries)

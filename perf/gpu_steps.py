@@ -13,12 +13,14 @@ import lightning as L
 import torch
 from gpu_report import Measured, Workload, write_results
 
+from lmm_r1.models.architecture import Architecture
 from lmm_r1.models.loading import ATTENTION
 from lmm_r1.rollout.vllm_engine import VLLMEngine
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.rollout_callback import RolloutCallback
+from lmm_r1.training.step_costs import Passes, shape_of, update_flops
 from lmm_r1.types import Sampling
 
 
@@ -73,8 +75,11 @@ class PlannedBatch(RolloutBatch):
 class Measure(L.Callback):
     """Runs each planned step as training would, and writes down what it took."""
 
-    def __init__(self, phases: Phases, report: Path, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, phases: Phases, report: Path, facts: dict[str, Any], architecture: Architecture, passes: Passes
+    ) -> None:
         self.phases, self.report, self.facts = phases, report, facts
+        self.architecture, self.passes = architecture, passes
         self.measured: list[Measured] = []
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: GRPOModule, batch: PlannedBatch, index: int) -> None:
@@ -99,7 +104,7 @@ class Measure(L.Callback):
         wait_for_device()
         seconds = time.perf_counter() - self.begun
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-        lengths = batch.experience.completion_mask.sum(dim=1).tolist()
+        shape = shape_of(batch.experience)
         measured = Measured(
             workload=batch.workload,
             kind=batch.kind,
@@ -110,10 +115,10 @@ class Measure(L.Callback):
             seconds=seconds,
             phases=self.phases.end_step(),
             peak_bytes=peak,
-            prompt_lengths=tuple(len(ids) for ids in batch.experience.prompt_ids),
-            completion_lengths=tuple(lengths),
+            shape=shape,
+            flops=sum(update_flops(self.architecture, shape, self.passes, recomputed=False).values()),
             metrics={name: pl_module.metrics[name] for name in ("policy/sampler_difference", "policy/grad_norm")},
         )
         self.measured.append(measured)
-        print(measured.line(self.facts), flush=True)
+        print(measured.line(self.facts["peak_flops"]), flush=True)
         write_results(self.report, self.facts, self.measured)

@@ -3,7 +3,7 @@
     PYTHONPATH=src python perf/scaling.py > perf/results/scaling.md
 
 Every step is a whole one of ours, vLLM's sampling included, with random weights whose completions all have their full
-length. The exponent is that of the last doubling, where what a step costs at any size weighs least.
+length. The exponent is of the last doubling, where what a step costs at any size weighs least.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +41,10 @@ class Growth:
         of = [(side // 28) ** 2 for side in self.values] if self.field == "side" else self.values
         return [value / of[0] for value in of]
 
+    def exponent(self, times: Sequence[float]) -> float:
+        """Of the last doubling: 1 where the time grows as the size does."""
+        return math.log(times[-1] / times[-2]) / math.log(self.factors[-1] / self.factors[-2])
+
 
 def doubled(first: int, times: int) -> tuple[int, ...]:
     return tuple(first * 2**power for power in range(times + 1))
@@ -54,12 +59,10 @@ def seconds(work: Work, scratch: Path) -> dict[str, float]:
 def print_growth(growth: Growth, base: Work, scratch: Path) -> None:
     taken = [seconds(replace(base, **{growth.field: value}), scratch) for value in growth.values]
     names = " → ".join(map(str, growth.values))
-    last = math.log(growth.factors[-1] / growth.factors[-2])
     for phase in SHOWN:
         times = [one[phase] for one in taken]
-        exponent = math.log(times[-1] / times[-2]) / last
         cells = " | ".join(f"{time:.2f} s" for time in times)
-        print(f"| {growth.name}: {names} | {PHASES[phase]} | {cells} | {exponent:.2f} |", flush=True)
+        print(f"| {growth.name}: {names} | {PHASES[phase]} | {cells} | {growth.exponent(times):.2f} |", flush=True)
 
 
 def main() -> None:

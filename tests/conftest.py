@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
@@ -15,6 +16,9 @@ os.environ.setdefault("WANDB_MODE", "offline")
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A shell's background job is born deaf to SIGINT, and so are its children; tests that send one need to be heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

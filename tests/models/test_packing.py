@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_mask
 
 from lmm_r1.models.packing import PromptGroup, fill_rows, pack
-from lmm_r1.models.shared_prefix import PrefixLayout, block_mask, prefix_layout
+from lmm_r1.models.shared_prefix import (
+    COMPLETION_PADDING,
+    SHORT_COMPLETION,
+    PrefixLayout,
+    block_mask,
+    prefix_layout,
+)
 
 group_sizes = st.lists(
-    st.tuples(st.integers(1, 40), st.lists(st.integers(1, 9), min_size=1, max_size=5)), min_size=1, max_size=5
+    st.tuples(st.integers(1, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5)), min_size=1, max_size=5
 )
 
 
@@ -78,13 +84,13 @@ def layout_mask(layout: PrefixLayout) -> torch.Tensor:
     padded, start = torch.zeros(layout.size, layout.size, dtype=torch.bool), 0
     for batch in layout.batches:
         places = torch.arange(start, start + batch.size)
-        prompts, completions = batch.split(places[:, None, None])
-        prompts, completions = prompts[:, 0, :, 0], completions[:, 0, :, 0]
+        prompts, *completions = (part[:, 0, :, 0] for part in batch.split(places[:, None, None]))
         for prompt in prompts:
             padded[prompt[:, None], prompt] = torch.ones(len(prompt), len(prompt)).tril().bool()
-        visible = batch.visible.expand(batch.rows, -1, -1, -1)
-        for own, prompt, seen in zip(completions, batch.prompt_of_row, visible, strict=True):
-            padded[own[:, None], torch.cat([prompts[prompt], own])] = seen[0]
+        for of, rows in zip(batch.completions, completions, strict=True):
+            visible = of.visible.expand(len(rows), -1, -1, -1)
+            for own, prompt, seen in zip(rows, of.prompt_of_row, visible, strict=True):
+                padded[own[:, None], torch.cat([prompts[prompt], own])] = seen[0]
         start += batch.size
     return padded[layout.place[:, None], layout.place]
 
@@ -96,3 +102,13 @@ def test_each_token_sees_its_prompt_and_its_own_past(sizes) -> None:
     assert torch.equal(layout_mask(prefix_layout(row)), expected)
     mask = block_mask(row)
     assert torch.equal(create_mask(mask.mask_mod, 1, 1, len(expected), len(expected), device="cpu")[0, 0], expected)
+
+
+def test_a_completion_is_padded_to_one_of_like_length() -> None:
+    lengths = [1, 64, 3, 30, 50, 4, 64, 12]
+    (batch,) = prefix_layout(packed([(7, lengths)])).batches
+    assert sorted(member for of in batch.completions for member in of.members) == list(range(len(lengths)))
+    assert len(batch.completions) < len(lengths)
+    for of in batch.completions:
+        shortest = min(lengths[member] for member in of.members)
+        assert of.length <= COMPLETION_PADDING * shortest + SHORT_COMPLETION

@@ -287,7 +287,10 @@ def test_no_end_of_the_process_leaves_an_orphan(work: str, place: str, ending: s
             os.killpg(process.pid, ending)  # as a terminal does
         else:
             process.send_signal(ending)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
     assert len(children) >= 2
     assert_gone(children)
 

@@ -2,13 +2,13 @@
 
 Two ways to the same numbers, each registered with transformers. Everywhere `SHARED_PREFIX_SDPA`, torch's SDPA on the
 prompts and on the completions apart; on a GPU also `SHARED_PREFIX_FLEX`, FlexAttention (arXiv 2412.05496) with a block
-mask. SDPA copies each prompt's keys and values once for every completion and pads to the longest; FlexAttention does
-neither, and must compile its kernels first.
+mask. SDPA copies each prompt's keys and values once for every completion and pads to the longest of like length;
+FlexAttention does neither, and must compile its kernels first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -31,37 +31,52 @@ SHARED_PREFIX_FLEX = "shared_prefix_flex"
 """The name under which transformers finds `shared_prefix_flex_attention`. By its own name, `flex_attention`, it refuses
 Qwen2.5-VL, for which it has not been declared."""
 
-PADDING = 1.25
+PROMPT_PADDING = 1.25
 """How much longer than the shortest prompt of a batch the longest may be; beyond, a batch of its own costs less."""
+COMPLETION_PADDING = 1.5
+"""Likewise for completions, whose lengths differ more, and of which"""
+SHORT_COMPLETION = 4
+"""so many tokens are always padded: what is computed in vain is less than what another batch costs."""
 
 
 @dataclass(frozen=True)
-class PrefixBatch:
-    """Groups of like prompt length, whose attention is computed together: Q prompts, R completions."""
+class CompletionBatch:
+    """R completions of like length behind the prompts of one `PrefixBatch`."""
 
-    prompts: int
-    prompt_length: int
-    """The longest, P: shorter ones are padded on the right."""
-    rows: int
-    completion_length: int
-    """The longest, T."""
+    members: tuple[int, ...]
+    """Which of the batch's completions, counted in the order of the packed row."""
+    length: int
+    """The longest, T: shorter ones are padded on the right."""
     prompt_of_row: Tensor
     """`[R]` int64."""
     visible: Tensor
     """`[R or 1, 1, T, P + T]` bool: which of its prompt and of its own past each token of a completion sees."""
 
+
+@dataclass(frozen=True)
+class PrefixBatch:
+    """Groups of like prompt length, whose attention is computed together."""
+
+    prompts: int
+    """Q."""
+    prompt_length: int
+    """The longest, P: shorter ones are padded on the right."""
+    completions: tuple[CompletionBatch, ...]
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and length of the prompts and then of each batch of completions, as they stand one behind the other."""
+        return [(self.prompts, self.prompt_length), *((len(batch.members), batch.length) for batch in self.completions)]
+
     @property
     def size(self) -> int:
-        """Places that the prompts and then the completions take up, padding included."""
-        return self.prompts * self.prompt_length + self.rows * self.completion_length
+        """Places that all of them take up, padding included."""
+        return sum(rows * length for rows, length in self.shapes)
 
-    def split(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
-        """`[places, heads, D]` into prompts `[Q, heads, P, D]` and completions `[R, heads, T, D]`."""
-        prompts, completions = tensor.split([self.prompts * self.prompt_length, self.rows * self.completion_length])
-        return (
-            prompts.unflatten(0, (self.prompts, self.prompt_length)).transpose(1, 2),
-            completions.unflatten(0, (self.rows, self.completion_length)).transpose(1, 2),
-        )
+    def split(self, tensor: Tensor) -> list[Tensor]:
+        """`[places, heads, D]` into `[rows, heads, length, D]` for each of `shapes`."""
+        parts = tensor.split([rows * length for rows, length in self.shapes])
+        return [part.unflatten(0, shape).transpose(1, 2) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -78,42 +93,63 @@ class PrefixLayout:
 def prefix_layout(row: PackedRow) -> PrefixLayout:
     """The layout of a packed row whose groups come by ascending prompt length."""
     device = row.token_ids.device
-    batches, places, start = [], [], 0
-    for first, last in _batches(row.prompt_lengths):
-        prompts, completions = row.prompt_lengths[first:last], row.completion_lengths[first:last]
-        longest = max(prompts)
-        longest_completion = max(length for group in completions for length in group)
-        of_row = [number for number, group in enumerate(completions) for _ in group]
-        behind = start + len(prompts) * longest
-        completion_number = 0
-        for number, prompt in enumerate(prompts):
-            places.append(start + number * longest + torch.arange(prompt))
-            for length in completions[number]:
-                places.append(behind + completion_number * longest_completion + torch.arange(length))
-                completion_number += 1
-        start = behind + len(of_row) * longest_completion
-        prompt_of_row = torch.tensor(of_row)
-        lengths = torch.tensor(prompts)[prompt_of_row] if min(prompts) < longest else torch.tensor([longest])
-        batches.append(
-            PrefixBatch(
-                prompts=len(prompts),
-                prompt_length=longest,
-                rows=len(of_row),
-                completion_length=longest_completion,
-                prompt_of_row=prompt_of_row.to(device),
-                visible=_visible(lengths, longest, longest_completion).to(device),
-            )
-        )
-    return PrefixLayout(tuple(batches), torch.cat(places).to(device), start)
+    batches, places, size = [], [], 0
+    for first, last in _prompt_batches(row.prompt_lengths):
+        prompts, groups = row.prompt_lengths[first:last], row.completion_lengths[first:last]
+        batch = _prefix_batch(prompts, groups, device)
+        batches.append(batch)
+        places.append(size + _places(prompts, groups, batch))
+        size += batch.size
+    return PrefixLayout(tuple(batches), torch.cat(places).to(device), size)
 
 
-def _batches(prompt_lengths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def _prefix_batch(prompts: Sequence[int], groups: Sequence[Sequence[int]], device: torch.device) -> PrefixBatch:
+    """Args: `groups`: the lengths of each prompt's completions."""
+    longest = max(prompts)
+    lengths = [length for group in groups for length in group]
+    prompt_of = torch.tensor([number for number, group in enumerate(groups) for _ in group])
+    completions = []
+    for members in _completion_batches(lengths):
+        prompt_of_row = prompt_of[list(members)]
+        seen = torch.tensor(prompts)[prompt_of_row] if min(prompts) < longest else torch.tensor([longest])
+        visible = _visible(seen, longest, lengths[members[0]])
+        completions.append(CompletionBatch(members, lengths[members[0]], prompt_of_row.to(device), visible.to(device)))
+    return PrefixBatch(len(prompts), longest, tuple(completions))
+
+
+def _places(prompts: Sequence[int], groups: Sequence[Sequence[int]], batch: PrefixBatch) -> Tensor:
+    """Where each token of the groups stands in `batch`: each prompt and its completions, one group after another."""
+    begins_of_prompts = range(0, len(prompts) * batch.prompt_length, batch.prompt_length)
+    begins, start = {}, len(prompts) * batch.prompt_length
+    for completions in batch.completions:
+        for member in completions.members:
+            begins[member], start = start, start + completions.length
+    places, member = [], 0
+    for begin, prompt, group in zip(begins_of_prompts, prompts, groups, strict=True):
+        places.append(begin + torch.arange(prompt))
+        for length in group:
+            places.append(begins[member] + torch.arange(length))
+            member += 1
+    return torch.cat(places)
+
+
+def _prompt_batches(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
     """First and last (exclusive) group of each batch."""
     cuts = [0]
-    for number, length in enumerate(prompt_lengths):
-        if length > PADDING * prompt_lengths[cuts[-1]]:
+    for number, length in enumerate(lengths):
+        if length > PROMPT_PADDING * lengths[cuts[-1]]:
             cuts.append(number)
-    return pairwise([*cuts, len(prompt_lengths)])
+    return pairwise([*cuts, len(lengths)])
+
+
+def _completion_batches(lengths: Sequence[int]) -> list[tuple[int, ...]]:
+    """The completions of each batch, the longest first."""
+    longest_first = sorted(range(len(lengths)), key=lambda number: (-lengths[number], number))
+    cuts = [0]
+    for position, number in enumerate(longest_first):
+        if COMPLETION_PADDING * lengths[number] + SHORT_COMPLETION < lengths[longest_first[cuts[-1]]]:
+            cuts.append(position)
+    return [tuple(longest_first[first:last]) for first, last in pairwise([*cuts, len(longest_first)])]
 
 
 def _visible(prompt_lengths: Tensor, prompt_length: int, completion_length: int) -> Tensor:
@@ -163,17 +199,29 @@ def _batch_attention(
     batch: PrefixBatch, query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float | None
 ) -> Tensor:
     """Outputs `[places, heads, D]` of the prompts and completions of one batch."""
-    repeats = query.shape[1] // key.shape[1]
-    prompt_query, completion_query = batch.split(query)
-    prompts, both = [], []
-    for prompt, completion in (batch.split(key), batch.split(value)):
-        prompts.append(prompt.repeat_interleave(repeats, dim=1))
-        joined = torch.cat([prompt.index_select(0, batch.prompt_of_row), completion], dim=2)
-        both.append(joined.repeat_interleave(repeats, dim=1))
-    attend = partial(scaled_dot_product_attention, dropout_p=dropout, scale=scaling)
-    of_prompts = attend(prompt_query, *prompts, is_causal=True)
-    of_completions = attend(completion_query, *both, attn_mask=batch.visible)
-    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in (of_prompts, of_completions)])
+    # Several heads of queries share one of keys. torch's kernel for CPUs reads that one; of those for GPUs only the
+    # one that takes no mask does, so there each gets a copy.
+    on_cpu = query.device.type == "cpu"
+    copies = 1 if on_cpu else query.shape[1] // key.shape[1]
+    attend = partial(scaled_dot_product_attention, dropout_p=dropout, scale=scaling, enable_gqa=on_cpu)
+
+    def seen(prompt: Tensor, completion: Tensor, of: CompletionBatch) -> Tensor:
+        both = torch.cat([prompt.index_select(0, of.prompt_of_row), completion], dim=2)
+        return both.repeat_interleave(copies, dim=1)
+
+    (prompt_query, *queries), (prompt_key, *keys), (prompt_value, *values) = map(batch.split, (query, key, value))
+    outputs = [
+        attend(
+            prompt_query,
+            prompt_key.repeat_interleave(copies, dim=1),
+            prompt_value.repeat_interleave(copies, dim=1),
+            is_causal=True,
+        )
+    ]
+    for of, own_query, own_key, own_value in zip(batch.completions, queries, keys, values, strict=True):
+        both = seen(prompt_key, own_key, of), seen(prompt_value, own_value, of)
+        outputs.append(attend(own_query, *both, attn_mask=of.visible))
+    return torch.cat([output.transpose(1, 2).flatten(0, 1) for output in outputs])
 
 
 def shared_prefix_flex_attention(
