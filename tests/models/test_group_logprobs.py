@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from lmm_r1.models import token_logprobs
 from lmm_r1.models.group_logprobs import group_statistics
-from lmm_r1.models.image_features import ImageFeatures, base_model, share_frozen_tower
+from lmm_r1.models.image_features import ImageFeatures, share_frozen_tower
 from lmm_r1.models.loading import LoraSettings, load_policy
 from lmm_r1.models.logprobs import completion_statistics
+from lmm_r1.models.packed_model import trunk_of
 from lmm_r1.models.packing import PromptGroup
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
 from lmm_r1.types import Problem
@@ -76,7 +77,7 @@ class Groups:
         features = ImageFeatures(
             [kind.get("pixel_values") for kind in self.kinds], [group.image_grid_thw for group in self.groups]
         )
-        images = features(base_model(model), range(len(self.groups)))
+        images = features(trunk_of(model), range(len(self.groups)))
         statistics = group_statistics(
             model, self.groups, images, temperature=TEMPERATURE, banned=banned, with_entropy=True
         )
@@ -201,8 +202,8 @@ def test_a_frozen_tower_sees_each_image_once(policies, prompts, monkeypatch) -> 
         tower.register_forward_pre_hook(lambda module, args, name=name: seen.append(name))
         kinds = [prompts["one image"], prompts["two images"]]
         features = ImageFeatures([kind["pixel_values"] for kind in kinds], [kind["image_grid_thw"] for kind in kinds])
-        first = features(policies[name], [0, 1])
-        again = features(policies[name], [1, 0])
+        first = features(trunk_of(policies[name]), [0, 1])
+        again = features(trunk_of(policies[name]), [1, 0])
         assert torch.equal(first, torch.cat([again[26:], again[:26]]))
     assert seen == ["full", "full", "frozen tower"]
 

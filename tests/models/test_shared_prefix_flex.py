@@ -8,6 +8,7 @@ import torch
 from lmm_r1.models.group_logprobs import group_statistics
 from lmm_r1.models.image_features import ImageFeatures
 from lmm_r1.models.loading import load_policy
+from lmm_r1.models.packed_model import trunk_of
 from lmm_r1.models.packing import PromptGroup
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
 
@@ -39,7 +40,9 @@ def score(processor, text_problem, image_problem, banned):
             pixels.append(inputs.get("pixel_values"))
 
     def statistics(model):
-        features = ImageFeatures(pixels, [group.image_grid_thw for group in groups])(model, range(len(groups)))
+        features = ImageFeatures(pixels, [group.image_grid_thw for group in groups])(
+            trunk_of(model), range(len(groups))
+        )
         found = group_statistics(
             model, groups, features, temperature=0.7, banned=banned.to(model.device), with_entropy=True
         )

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from lmm_r1.models.loading import LoraSettings, load_policy
+from lmm_r1.models.logprobs import completion_inputs
 from lmm_r1.models.value_model import ValueModel
+from lmm_r1.training.forward import ExperienceForward
 from lmm_r1.training.settings import CriticSettings
-from lmm_r1.training.splits import model_arguments
+from lmm_r1.types import Experience
 from tests.training.running import assert_equal
-from tests.training.updating import configured, experience_of, loader_of, module_of, take_steps, trainer_of
+from tests.training.updating import configured, difference, experience_of, loader_of, module_of, take_steps, trainer_of
 
 FAST = {"micro_batch_tokens": 10_000, "kl_coef": 0.0, "warmup_ratio": 0.0, "learning_rate": 1e-3}
 
@@ -29,35 +31,81 @@ def experience(processor, make_groups):
     return experience_of(make_groups(2, 3), processor, ppo())
 
 
-def test_the_first_values_are_zero_and_padding_has_none(random_model, processor, experience):
+@pytest.fixture
+def values_of(experience, banned):
+    def values(critic: ValueModel, rows=range(6)) -> torch.Tensor:
+        forward = ExperienceForward(experience, temperature=1.0, banned=torch.tensor(banned), micro_batch_tokens=10_000)
+        return forward.values(critic, torch.tensor(list(rows)))
+
+    return values
+
+
+@pytest.fixture
+def critic(random_model) -> ValueModel:
+    """With values other than 0."""
     critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True)
-    arguments = model_arguments(experience, torch.arange(6), torch.device("cpu"))
-    assert not critic(*arguments).any()
+    torch.nn.init.normal_(critic.head.weight, generator=torch.Generator().manual_seed(0))
+    return critic
+
+
+def test_the_first_values_are_zero_and_padding_has_none(random_model, experience, values_of):
+    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True)
+    assert not values_of(critic).any()
     with torch.no_grad():
         critic.head.bias.fill_(1.0)
-    assert torch.equal(critic(*arguments) != 0, arguments[2])
+    longest = int(experience.completion_mask.sum(dim=1).max())
+    assert torch.equal(values_of(critic) != 0, experience.completion_mask[:, :longest])
 
 
-def test_values_are_float32_in_any_precision(random_model, experience):
-    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True)
-    arguments = model_arguments(experience, torch.arange(6), torch.device("cpu"))
+def test_values_are_float32_in_any_precision(critic, values_of):
     with torch.autocast("cpu", torch.bfloat16):
-        assert critic(*arguments).dtype == torch.float32
-    assert critic.bfloat16()(*arguments).dtype == torch.float32
+        assert values_of(critic).dtype == torch.float32
+    assert values_of(critic.bfloat16()).dtype == torch.float32
 
 
-def test_a_value_is_that_of_the_state_before_its_token(random_model, experience):
+def test_a_value_is_that_of_the_state_before_its_token(critic, experience, values_of):
     """Changing a token changes the values after it, and neither its own nor those before."""
-    critic = ValueModel(load_policy(str(random_model), "float32"), trains_model=True).eval()
-    with torch.no_grad():
-        critic.head.weight.normal_(generator=torch.Generator().manual_seed(0))
-    longest = experience.completion_mask.sum(dim=1).argmax()[None]
-    prompts, ids, *others = model_arguments(experience, longest, torch.device("cpu"))
-    before = critic(prompts, ids, *others)
-    ids[0, 1] += 1
-    after = critic(prompts, ids, *others)
-    assert torch.allclose(before[0, :2], after[0, :2], atol=1e-6)
-    assert (before[0, 2:] - after[0, 2:]).abs().min() > 1e-6
+    longest = int(experience.completion_mask.sum(dim=1).argmax())
+    (before,) = values_of(critic, [longest])
+    experience.completion_ids[longest, 1] += 1
+    (after,) = values_of(critic, [longest])
+    assert torch.allclose(before[:2], after[:2], atol=1e-6)
+    assert (before[2:] - after[2:]).abs().min() > 1e-6
+
+
+def padded_values(critic: ValueModel, experience: Experience) -> torch.Tensor:
+    """Every completion behind a prompt and an image of its own, in one padded batch."""
+    groups, mask = experience.group_index.tolist(), experience.completion_mask
+    pixels = [experience.pixel_values[group] for group in groups if experience.pixel_values[group] is not None]
+    grids = [experience.image_grid_thw[group] for group in groups if experience.pixel_values[group] is not None]
+    inputs, predicting = completion_inputs(
+        critic.trunk.config,
+        [experience.prompt_ids[group] for group in groups],
+        experience.completion_ids,
+        mask,
+        torch.cat(pixels) if pixels else None,
+        torch.cat(grids) if grids else None,
+    )
+    hidden = critic.trunk(**inputs, use_cache=False).last_hidden_state[:, predicting]
+    return critic.head(hidden).squeeze(-1).masked_fill(~mask, 0.0)
+
+
+@pytest.mark.parametrize("renderings", [("text_only",), ("vision_only",), ("text_only", "vision_only")])
+def test_values_and_their_gradients_are_those_of_separate_sequences(critic, processor, make_groups, banned, renderings):
+    experience = experience_of(make_groups(2, 4, renderings=renderings), processor, ppo())
+    forward = ExperienceForward(experience, temperature=1.0, banned=torch.tensor(banned), micro_batch_tokens=10_000)
+    expected = padded_values(critic, experience)
+    ours = forward.values(critic, torch.arange(len(experience)))
+    longest = ours.shape[1]
+    assert not expected[:, longest:].any()
+    weights = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for values in (ours, expected[:, :longest]):
+        (values * weights).sum().backward()
+        gradients.append({name: p.grad.clone() for name, p in critic.named_parameters() if p.grad is not None})
+        critic.zero_grad()
+    torch.testing.assert_close(ours, expected[:, :longest], rtol=1e-5, atol=1e-5)
+    assert difference(*gradients) <= 1e-5
 
 
 def test_the_critic_learns_the_returns(random_model, banned, experience):

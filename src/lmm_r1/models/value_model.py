@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from peft import PeftModel
-from torch import Tensor, nn
+from collections.abc import Sequence
 
-from lmm_r1.models.logprobs import completion_inputs
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2_5_VLModel
+
+from lmm_r1.models.packed_model import packed_hidden_states, trunk_of
+from lmm_r1.models.packing import PromptGroup
 
 
 class ValueModel(nn.Module):
@@ -17,42 +20,29 @@ class ValueModel(nn.Module):
     """
 
     def __init__(self, model: nn.Module, *, trains_model: bool) -> None:
-        """Args: `model`: a Qwen2.5-VL with its output head, or PEFT's wrapper of one. With `trains_model` its trunk
+        """Args: `model`: a Qwen2.5-VL from `load_policy`, or PEFT's wrapper of one. With `trains_model` its trunk
         becomes part of this model. Otherwise it stays somebody else's: hidden states are read from it and no
         gradient goes back, so that the head alone learns."""
         super().__init__()
-        self.trunk = _trunk(model) if trains_model else None
+        self.trunk = trunk_of(model) if trains_model else None
         # In a tuple, so that the parameters of a shared trunk are not counted, saved and trained twice.
-        self._shared = () if trains_model else (model,)
-        width = _trunk(model).config.text_config.hidden_size
-        self.head = nn.Linear(width, 1, dtype=torch.float32)
+        self._shared = () if trains_model else (trunk_of(model),)
+        self.head = nn.Linear(self.reads.config.text_config.hidden_size, 1, dtype=torch.float32)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
-        self,
-        prompt_ids: list[Tensor],
-        completion_ids: Tensor,
-        completion_mask: Tensor,
-        pixel_values: Tensor | None,
-        image_grid_thw: Tensor | None,
-    ) -> Tensor:
-        """`[B, T]` float32, 0 on padding: the expected return at each token, before the token is chosen.
+    @property
+    def reads(self) -> Qwen2_5_VLModel:
+        """The trunk whose hidden states the head reads, its own or somebody else's."""
+        return self._shared[0] if self.trunk is None else self.trunk
 
-        The arguments are those of `logprobs.completion_statistics`.
+    def forward(self, groups: Sequence[PromptGroup], image_features: Tensor | None) -> Tensor:
+        """`[S]` float32, for the sampled tokens of all groups in order: the expected return before the token is chosen.
+
+        The arguments are those of `packed_hidden_states`.
         """
-        trunk = self.trunk if self.trunk is not None else _trunk(*self._shared)
-        inputs, predicting = completion_inputs(
-            trunk.config, prompt_ids, completion_ids, completion_mask, pixel_values, image_grid_thw
-        )
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trunk is not None):
-            hidden = trunk(**inputs, use_cache=False).last_hidden_state[:, predicting]
+            hidden = packed_hidden_states(self.reads, groups, image_features).hidden
         # In float32 whatever the precision of the rest: returns are sums, and small differences matter.
         with torch.autocast(hidden.device.type, enabled=False):
-            values = nn.functional.linear(hidden.float(), self.head.weight.float(), self.head.bias.float()).squeeze(-1)
-        return values.masked_fill(~completion_mask, 0.0)
-
-
-def _trunk(model: nn.Module) -> nn.Module:
-    """The model without its output head; adapters stay in place, they are parts of its layers."""
-    return (model.get_base_model() if isinstance(model, PeftModel) else model).model
+            return nn.functional.linear(hidden.float(), self.head.weight.float(), self.head.bias.float()).squeeze(-1)

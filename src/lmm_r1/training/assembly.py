@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import ProcessorMixin
 
+from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.models.loading import load_policy, load_processor
 from lmm_r1.models.value_model import ValueModel
 from lmm_r1.training.module import GRPOModule
@@ -56,6 +57,9 @@ def policy_module(
     }
     if algorithm.critic is None:
         return GRPOModule(policy, reference, algorithm, **shared)
-    own = algorithm.critic.own_model
-    critic = ValueModel(load_trained(model, start) if own else policy, trains_model=own)
+    read = policy
+    if algorithm.critic.own_model:
+        read = load_trained(model, start)
+        share_frozen_tower(policy, read)
+    critic = ValueModel(read, trains_model=algorithm.critic.own_model)
     return PPOModule(policy, critic, reference, algorithm, **shared)

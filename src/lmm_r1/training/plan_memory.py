@@ -86,7 +86,8 @@ def training_memory(
     }
     if algorithm.critic is not None and algorithm.critic.own_model:
         # Its gradients come when the policy's are gone.
-        memory["critic"] = (numbers.model - numbers.head + numbers.adapters + 2 * numbers.trained) * each
+        own = numbers.model - numbers.head - shared_tower + numbers.adapters
+        memory["critic"] = (own + 2 * numbers.trained) * each
     return memory
 
 
@@ -127,9 +128,6 @@ def _activations(
     mini_batch = -(-completions // algorithm.mini_batches) * longest
     tokens = max(min(algorithm.micro_batch_tokens, mini_batch), longest)
     patches = min(shape.patches, shape.patches * tokens // shape.shared_tokens)
-    if algorithm.critic is not None and algorithm.critic.own_model:
-        # The critic repeats the prompts of the same completions.
-        tokens = tokens * shape.repeated_tokens // shape.shared_tokens
     checkpointing = model.gradient_checkpointing
     activations = language_activation_bytes(architecture.text, tokens, in_passes, checkpointing=checkpointing)
     if trains_vision(model):

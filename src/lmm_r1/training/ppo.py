@@ -14,7 +14,6 @@ from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
-from lmm_r1.training.splits import model_arguments
 from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
@@ -95,7 +94,7 @@ class PPOModule(GRPOModule):
         values = torch.zeros_like(experience.sampler_logprobs)
         with in_evaluation_mode(self.critic), in_evaluation_mode(self.policy):
             for rows in self._forward.micro_batches(torch.arange(len(experience))):
-                part = self.critic(*model_arguments(experience, rows, self.device))
+                part = self._forward.values(self.critic, rows)
                 values[rows, : part.shape[1]] = part.cpu()
         return values
 
@@ -115,7 +114,7 @@ class PPOModule(GRPOModule):
         for micro in self._forward.micro_batches(rows):
             with self._optimiser(1).toggle_model(sync_grad=False):
                 chosen, places = rows[micro], micro.to(self.device)
-                values = self.critic(*model_arguments(experience, chosen, self.device))
+                values = self._forward.values(self.critic, chosen)
                 length = values.shape[1]
                 old_values, returns = (
                     tensor[chosen, :length].to(self.device) for tensor in (targets.values, targets.returns)

@@ -1,10 +1,8 @@
-"""A rollout cut into optimiser steps, and its rows as a padded batch."""
+"""A rollout cut into optimiser steps."""
 
 from __future__ import annotations
 
 import torch
-
-from lmm_r1.types import Experience
 
 
 def mini_batches(
@@ -20,22 +18,3 @@ def mini_batches(
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) * 1_009 + inner_epoch)
     turn = torch.randperm(int(group_index.max()) + 1, generator=generator)
     return list(turn[group_index].argsort(stable=True).chunk(count))
-
-
-def model_arguments(
-    experience: Experience, rows: torch.Tensor, device: torch.device
-) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """`rows` of an experience as `models.logprobs.completion_statistics` takes them: prompts, completions and their
-    mask cut to the longest of them, images and their grids."""
-    mask = experience.completion_mask[rows]
-    longest = int(mask.sum(dim=1).max())
-    groups = experience.group_index[rows].tolist()
-    pixels = [experience.pixel_values[group] for group in groups if experience.pixel_values[group] is not None]
-    grids = [experience.image_grid_thw[group] for group in groups if experience.pixel_values[group] is not None]
-    return (
-        [experience.prompt_ids[group].to(device) for group in groups],
-        experience.completion_ids[rows, :longest].to(device),
-        mask[:, :longest].to(device),
-        torch.cat(pixels).to(device) if pixels else None,
-        torch.cat(grids).to(device) if grids else None,
-    )

@@ -50,14 +50,6 @@ class StepShape:
         )
 
     @property
-    def repeated_pairs(self) -> int:
-        return sum(
-            (prompt + length) ** 2
-            for prompt, lengths in zip(self.prompts, self.completions, strict=True)
-            for length in lengths
-        )
-
-    @property
     def patches(self) -> int:
         return sum(frames * rows * columns for images in self.images for frames, rows, columns in images)
 
@@ -115,8 +107,8 @@ def trains_vision(model: ModelSettings) -> bool:
 def update_flops(model: Architecture, shape: StepShape, passes: Passes, *, recomputed: bool) -> dict[str, int]:
     """Operations by purpose: `policy`, `old`, `reference`, `critic`; those that are not made are left out.
 
-    A backward pass costs two forward passes; one where only adapters learn, whose own work is left out. The critic
-    repeats a prompt for each of its completions; a frozen tower sees an image once.
+    A backward pass costs two forward passes; one where only adapters learn, whose own work is left out. A frozen tower
+    sees an image once.
 
     Args:
         recomputed: with what the backward pass computes again to save memory: layers under checkpointing, and the
@@ -138,19 +130,10 @@ def update_flops(model: Architecture, shape: StepShape, passes: Passes, *, recom
     if passes.reference:
         flops["reference"] = without_gradient
     if passes.critic is not None:
-        trunk = language_flops(model.text, shape.repeated_tokens, shape.repeated_pairs)
-        tower = vision_flops(
-            model.vision,
-            [
-                image
-                for images, lengths in zip(shape.images, shape.completions, strict=True)
-                for image in images * len(lengths)
-            ],
-        )
-        learns = passes.critic == "own"
-        times = 1 + back + layers_again if learns else 1
-        tower_times = times if passes.vision_trained else 1
-        flops["critic"] = trunk + tower + passes.gradient * (times * trunk + tower_times * tower)
+        # It shares a frozen tower with the policy, which has seen the images.
+        trunk = language + (vision if passes.vision_trained else 0)
+        with_gradient = 1 + back + layers_again if passes.critic == "own" else 1
+        flops["critic"] = (1 + passes.gradient * with_gradient) * trunk
     return flops
 
 
