@@ -33,7 +33,7 @@ def test_only_a_plan_asks_for_a_plan():
 
 @pytest.mark.slow
 def test_a_plan_is_printed_and_nothing_is_written(run_script, tmp_path):
-    outcome = run_script("train.py", "experiment=fre_text", "plan=h200", folder=tmp_path)
+    outcome = run_script("train.py", "experiment=fre_text", "plan=h100", folder=tmp_path)
     assert outcome.code == 0, outcome.error
     assert "3.09 G" in outcome.out and "669 M" in outcome.out and "DOES NOT FIT" in outcome.out
     assert "vllm" not in outcome.heavy

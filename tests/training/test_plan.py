@@ -9,6 +9,7 @@ from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.cli.plan import DEVICES, OPTIONAL, lines_of
 from lmm_r1.models.devices import GPUS
+from lmm_r1.training.distributed import MESSAGE_BYTES
 from lmm_r1.training.plan import Plan, make_plan
 
 PAPER = "experiment=fre_text"
@@ -35,16 +36,27 @@ def test_ppo_with_a_critic_of_its_own_does_not_fit_one_gpu_and_the_plan_says_wha
     assert "DOES NOT FIT" not in "\n".join(lines_of(without))
 
 
+def test_the_paper_s_first_row_fits_eight_gpus_of_141_gb():
+    assert plan_of(PAPER).fits
+
+
 def test_adapters_fit_where_all_weights_do_not():
-    grpo = (PAPER, "algorithm=grpo", "algorithm.micro_batch_tokens=8192")
-    assert not plan_of(*grpo, device="h100").fits
-    assert plan_of(*grpo, "model=qwen2_5_vl_3b_lora", device="h100").fits
+    assert not plan_of(PAPER, device="h100").fits
+    assert plan_of(PAPER, "model=qwen2_5_vl_3b_lora", device="h100").fits
+
+
+def test_processes_share_the_moments_and_nothing_else():
+    one, eight = plan_of(PAPER, "trainer.devices=1"), plan_of(PAPER, "trainer.devices=8")
+    assert one.memory["optimiser"] == 2 * one.memory["weights"] == 8 * eight.memory["optimiser"]
+    assert one.memory["critic"] - eight.memory["critic"] == one.memory["optimiser"] - eight.memory["optimiser"]
+    assert one.memory["gradients"] == eight.memory["gradients"] - MESSAGE_BYTES
+    for part in ("weights", "reference", "logits", "engine weights"):
+        assert one.memory[part] == eight.memory[part]
 
 
 def test_memory_is_what_the_settings_make_it():
     plan = plan_of(PAPER, "algorithm=grpo", "algorithm.kl_coef=0.01")
     assert plan.memory["weights"] == plan.memory["reference"] == plan.counts.model * 4
-    assert plan.memory["optimiser"] == 2 * plan.memory["weights"]
     assert plan.memory["engine weights"] == plan.counts.model * 2
     small = plan_of(PAPER, "algorithm=grpo", "algorithm.micro_batch_tokens=2048", "rollout.max_new_tokens=512")
     large = plan_of(PAPER, "algorithm=grpo", "algorithm.micro_batch_tokens=8192", "rollout.max_new_tokens=512")

@@ -129,6 +129,18 @@ def test_a_head_on_the_policy_learns_alone(random_model, banned, experience):
     assert all(parameter.grad is None for parameter in module.policy.parameters())
 
 
+def test_a_head_on_the_policy_reads_its_tower_as_it_is_at_the_time(random_model, processor, banned, make_groups):
+    """The tower learns between the critic's steps: an image's features from before would be those of another model."""
+    algorithm = ppo(critic=critic_settings(own_model=False), mini_batches=2)
+    experience = experience_of(make_groups(2, 3, renderings=("vision_only",)), processor, algorithm)
+    module = module_of(random_model, algorithm, banned)
+    calls = []
+    module.policy.model.visual.register_forward_pre_hook(lambda *_: calls.append(1))
+    take_steps(module, experience)
+    old, values, steps = 1, 1, 2
+    assert len(calls) == old + values + 2 * steps
+
+
 def test_the_critic_s_bound_on_the_gradient_is_its_own(random_model, banned, experience):
     """The policy's gradient is the same whatever the critic's is cut to."""
     bounds = (1e9, 1e-9)

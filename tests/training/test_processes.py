@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,17 +11,26 @@ import pytest
 import torch
 
 from tests.running import start
-from tests.training.running import SMALL, checkpoint, metrics, train
+from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
 
 pytestmark = pytest.mark.slow
 
 
-def test_two_processes_train_like_one(tmp_path):
+RUN = ("stage=mgt", "init_from=null", "trainer.checkpoint_every=1", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory) -> Path:
+    """The folder of a run of two steps by two processes."""
+    root = tmp_path_factory.mktemp("two")
+    train(*RUN, "trainer.devices=2", f"output_root={root}")
+    return (root / "mgt" / "latest").resolve()
+
+
+def test_two_processes_train_like_one(by_two, tmp_path):
     """Equal weights on both ranks are the checkpoint's own check; here: equal to one process on the same problems."""
-    run = ("stage=mgt", "init_from=null", *SMALL)
-    train(*run, f"output_root={tmp_path / 'one'}")
-    train(*run, "trainer.devices=2", "trainer.strategy=ddp", f"output_root={tmp_path / 'two'}")
-    one, two = (tmp_path / name / "mgt" / "latest" for name in ("one", "two"))
+    train(*RUN, f"output_root={tmp_path}")
+    one, two = tmp_path / "mgt" / "latest", by_two
     assert len(list((two / "rollouts").glob("*-rank-0001.parquet"))) == 2
     for left, right in zip(metrics(one), metrics(two), strict=True):
         assert left.keys() == right.keys()
@@ -29,6 +39,19 @@ def test_two_processes_train_like_one(tmp_path):
     first, second = checkpoint(one, 2)["state_dict"], checkpoint(two, 2)["state_dict"]
     for name in first:
         assert torch.allclose(first[name], second[name], atol=2e-4), name
+
+
+def test_two_processes_go_on_where_they_stopped(by_two, tmp_path):
+    """Each has the moments of a part of the weights; the checkpoint has them all."""
+    folder = tmp_path / "mgt" / by_two.name
+    shutil.copytree(by_two, folder)
+    (folder / "checkpoints" / "step_000002.ckpt").unlink()
+    (folder / "summary.json").unlink()
+    train(f"resume={folder}", f"output_root={tmp_path}")
+    first, second = checkpoint(by_two, 2), checkpoint(folder, 2)
+    moments = first["optimizer_states"][0]["state"].values()
+    assert len(moments) > 10 and all(torch.any(each["exp_avg"]) for each in moments)
+    assert_equal(first, second)
 
 
 OF_TOKENS = ("reinforce_baseline", "ppo", "gspo")

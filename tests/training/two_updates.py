@@ -1,4 +1,4 @@
-"""One of the processes that take the same update together, as Lightning's DDP strategy forms them.
+"""One of the processes that take the same update together, as a run forms them.
 
 Usage: python two_updates.py RANK WORLD PORT MODEL_FOLDER GROUPS OUT ALGORITHM…: takes two RL steps with each algorithm
 on this process's share of the pickled groups; the first process saves what came out.
@@ -24,6 +24,7 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
     from lmm_r1.training.collate import collate
     from lmm_r1.training.distributed import gather_objects
     from lmm_r1.training.group_advantages import group_advantages
+    from lmm_r1.training.replicas import Replicas
     from tests.training.updating import ONE_PROCESS, WEIGHTS, configured, loader_of, module_of, trainer_of
 
     torch.set_num_threads(1)
@@ -37,10 +38,13 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
         advantages = group_advantages(ONE_PROCESS, groups, algorithm.advantage, weights)
         experience = collate(groups[rank::world], advantages[rank::world], processor)
         module = module_of(model, algorithm, banned_token_ids(processor))
-        strategy = {"devices": world, "strategy": "ddp"} if world > 1 else {"devices": 1}
+        strategy = {"devices": world, "strategy": Replicas()} if world > 1 else {"devices": 1}
         trainer = trainer_of(use_distributed_sampler=False, **strategy)
         trainer.fit(module, loader_of(experience, experience))
         assert len(set(gather_objects(trainer, weights_checksum(module)))) == 1
+        (whole, *_), parameters = trainer.optimizers, list(module.policy.parameters())
+        moments = getattr(whole, "optim", whole).state
+        assert (len(moments) == len(parameters)) == (world == 1), "several processes share the moments out"
         results[name] = {"weights": module.state_dict(), "metrics": module.metrics}
     if rank == 0:
         torch.save(results, out)

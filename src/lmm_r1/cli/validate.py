@@ -28,7 +28,6 @@ PRECISIONS = {"32-true": "float32", "bf16-mixed": "float32", "bf16-true": "bfloa
 """Lightning's precision, and the weights that it works on."""
 ATTENTION = ("sdpa", "flex_attention")
 ACCELERATORS = ("cpu", "gpu")
-STRATEGIES = ("auto", "ddp")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
 RENDERINGS = ("text_only", "text_dominant", "text_lite", "vision_dominant", "vision_only")
 IMAGES = ("as_given", "blank", "noise")
@@ -228,7 +227,6 @@ def _check_group(config: Config) -> None:
 
 def _check_trainer(config: Config) -> None:
     accelerator = one_of(config, "trainer.accelerator", ACCELERATORS)
-    one_of(config, "trainer.strategy", STRATEGIES)
     precision = one_of(config, "trainer.precision", tuple(PRECISIONS))
     for key, least in {
         "devices": 1,

@@ -16,8 +16,12 @@ def sum_over_processes(trainer: L.Trainer, tensor: torch.Tensor) -> torch.Tensor
     return trainer.strategy.reduce(tensor.clone(), reduce_op="sum")
 
 
+MESSAGE_BYTES = 2**28
+"""Of one message of gradients: large enough for full bandwidth, small beside the gradients, for it is a copy."""
+
+
 def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
-    """Replace the gradients by their sum over processes, in one flat message.
+    """Replace the gradients by their sum over processes.
 
     A parameter that no micro-batch of this process used takes part with zeros, so that the processes stay in step.
     """
@@ -27,11 +31,11 @@ def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    flat = torch._utils._flatten_dense_tensors([parameter.grad for parameter in parameters])
-    torch.distributed.all_reduce(flat)
-    summed = torch._utils._unflatten_dense_tensors(flat, [parameter.grad for parameter in parameters])
-    for parameter, gradient in zip(parameters, summed, strict=True):
-        parameter.grad.copy_(gradient)
+    for gradients in torch._utils._take_tensors([parameter.grad for parameter in parameters], MESSAGE_BYTES):
+        flat = torch._utils._flatten_dense_tensors(gradients)
+        torch.distributed.all_reduce(flat)
+        for gradient, summed in zip(gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
+            gradient.copy_(summed)
 
 
 def gather_objects(trainer: L.Trainer, value: Any) -> list[Any]:

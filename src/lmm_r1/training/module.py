@@ -93,6 +93,7 @@ class GRPOModule(L.LightningModule):
             warmup_ratio=self.settings.warmup_ratio,
             min_ratio=self.settings.min_learning_rate_ratio,
             steps=self.optimiser_steps,
+            processes=self.trainer.world_size,
         )
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
@@ -153,12 +154,9 @@ class GRPOModule(L.LightningModule):
         weights, count = self.settings.aggregation(mask)
         count = self._sum(count)
         for micro in self._forward.micro_batches(rows):
-            # Gradients meet once, after the last micro-batch: a parameter that only some micro-batches or some
-            # processes use (the vision tower, in a mixed batch) is what DDP's own reduction loses or hangs on.
-            with self._optimiser().toggle_model(sync_grad=False):
-                losses = self._token_losses(experience, rows[micro], targets, metrics)
-                loss = (losses * weights[micro.to(self.device), : losses.shape[1]]).sum() / count
-                self.manual_backward(loss)
+            losses = self._token_losses(experience, rows[micro], targets, metrics)
+            loss = (losses * weights[micro.to(self.device), : losses.shape[1]]).sum() / count
+            self.manual_backward(loss)
             metrics.add("policy/loss", loss, 0)
         norm = self._apply_gradients(self.policy, 0, self.settings.max_grad_norm)
         # Every process takes the same step with the same norm: a share each, so that the sum counts it once.

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 
 
 def optimiser_with_schedule(
@@ -19,16 +20,22 @@ def optimiser_with_schedule(
     warmup_ratio: float,
     min_ratio: float,
     steps: int,
+    processes: int,
 ) -> dict[str, Any]:
-    """What `configure_optimizers` returns. `steps` counts optimiser steps, as does the schedule."""
+    """What `configure_optimizers` returns.
+
+    Args:
+        steps: of the optimiser, which the schedule counts too.
+        processes: with several, each keeps the moments of its share of the parameters, updates these, and sends them
+            to the others (ZeRO, arXiv 1910.02054, stage 1). Checkpoints hold all moments, for any number of processes.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters,
-        lr=learning_rate,
-        betas=tuple(betas),
-        weight_decay=weight_decay,
-        fused=parameters[0].is_cuda or None,
-    )
+    settings = {"lr": learning_rate, "betas": tuple(betas), "weight_decay": weight_decay}
+    if processes > 1:
+        # Not fused: on loading, the count of steps comes back to the CPU, where the fused kernel refuses it.
+        optimiser = ZeroRedundancyOptimizer(parameters, torch.optim.AdamW, **settings)
+    else:
+        optimiser = torch.optim.AdamW(parameters, **settings, fused=parameters[0].is_cuda or None)
     warmup = math.ceil(warmup_ratio * steps)
 
     def factor(step: int) -> float:

@@ -188,7 +188,8 @@ def _cures(memory: Mapping[str, int], model: ModelSettings, passes: Passes, engi
     if passes.critic == "own":
         spared["algorithm.critic.own_model=false"] = memory["critic"]
     if model.lora is None:
-        low_rank = memory["gradients"] + memory["optimiser"] + memory["reference"] + memory["critic"] * 2 // 3
+        optimisers = 2 if passes.critic == "own" else 1
+        low_rank = memory["gradients"] + optimisers * memory["optimiser"] + memory["reference"]
         spared["model.lora (model=qwen2_5_vl_3b_lora)"] = low_rank
     if passes.reference and model.lora is None:
         spared["algorithm.kl_coef=0"] = memory["reference"]

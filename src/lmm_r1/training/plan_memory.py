@@ -16,6 +16,7 @@ from lmm_r1.models.costs import (
     vision_activation_bytes,
 )
 from lmm_r1.models.devices import Device
+from lmm_r1.training.distributed import MESSAGE_BYTES
 from lmm_r1.training.settings import AlgorithmSettings, ModelSettings, TrainerSettings
 from lmm_r1.training.step_costs import StepShape, trains_vision
 
@@ -71,14 +72,15 @@ def training_memory(
         longest: tokens of a prompt with a completion as long as it may be.
     """
     numbers, each, in_passes = counts(architecture, model), BYTES[model.dtype], BYTES[pass_dtype(trainer.precision)]
-    # Gradients of several processes meet in one flat copy (`training.distributed`).
-    gradients = numbers.trained * each * (2 if trainer.devices > 1 else 1)
+    message = MESSAGE_BYTES if trainer.devices > 1 else 0
+    # Several processes share the optimiser's two moments out among them (`training.optimiser`).
+    moments = 2 * numbers.trained * each // trainer.devices
     shared_tower = numbers.vision if model.freeze_vision else 0
     copied = algorithm.kl_coef != 0 and model.lora is None
     memory = {
         "weights": (numbers.model + numbers.adapters) * each,
-        "gradients": gradients,
-        "optimiser": 2 * numbers.trained * each,
+        "gradients": numbers.trained * each + message,
+        "optimiser": moments,
         "reference": (numbers.model - shared_tower) * each if copied else 0,
         "critic": 0,
         "activations": _activations(architecture, model, algorithm, shape, longest, each, in_passes),
@@ -87,7 +89,7 @@ def training_memory(
     if algorithm.critic is not None and algorithm.critic.own_model:
         # Its gradients come when the policy's are gone.
         own = numbers.model - numbers.head - shared_tower + numbers.adapters
-        memory["critic"] = (own + 2 * numbers.trained) * each
+        memory["critic"] = own * each + moments
     return memory
 
 

@@ -72,6 +72,7 @@ class PPOModule(GRPOModule):
             warmup_ratio=self.settings.critic.warmup_ratio,
             min_ratio=self.settings.min_learning_rate_ratio,
             steps=self.optimiser_steps,
+            processes=self.trainer.world_size,
         )
         return [super().configure_optimizers(), critic]
 
@@ -112,16 +113,15 @@ class PPOModule(GRPOModule):
         weights, count = self.settings.aggregation(mask)
         count = self._sum(count)
         for micro in self._forward.micro_batches(rows):
-            with self._optimiser(1).toggle_model(sync_grad=False):
-                chosen, places = rows[micro], micro.to(self.device)
-                values = self._forward.values(self.critic, chosen)
-                length = values.shape[1]
-                old_values, returns = (
-                    tensor[chosen, :length].to(self.device) for tensor in (targets.values, targets.returns)
-                )
-                losses = value_loss(values, old_values, returns, mask[places, :length], clip=critic.clip)
-                loss = (losses * weights[places, :length]).sum() / count
-                self.manual_backward(loss)
+            chosen, places = rows[micro], micro.to(self.device)
+            values = self._forward.values(self.critic, chosen)
+            length = values.shape[1]
+            old_values, returns = (
+                tensor[chosen, :length].to(self.device) for tensor in (targets.values, targets.returns)
+            )
+            losses = value_loss(values, old_values, returns, mask[places, :length], clip=critic.clip)
+            loss = (losses * weights[places, :length]).sum() / count
+            self.manual_backward(loss)
             metrics.add("value/loss", loss, 0)
         norm, share = self._apply_gradients(self.critic, 1, critic.max_grad_norm), 1 / self.trainer.world_size
         metrics.add("value/loss", 0.0, share)

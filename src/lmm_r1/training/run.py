@@ -33,6 +33,7 @@ from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.recorder import Recorder
+from lmm_r1.training.replicas import Replicas
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import (
@@ -255,7 +256,7 @@ def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=Replicas() if settings.devices > 1 else "auto",
         precision=settings.precision,
         max_epochs=1,
         callbacks=callbacks,

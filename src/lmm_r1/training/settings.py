@@ -145,7 +145,7 @@ class TrainerSettings:
 
     accelerator: str
     devices: int
-    strategy: str
+    """Processes, each with a device, a copy of the policy and an engine of its own."""
     precision: str
     """Lightning's precision, e.g. `32-true`, `bf16-mixed` (float32 master weights) or `bf16-true`."""
     steps: int

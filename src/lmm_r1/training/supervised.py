@@ -50,6 +50,7 @@ class SupervisedModule(L.LightningModule):
             warmup_ratio=self.settings.warmup_ratio,
             min_ratio=0.1,
             steps=self.steps,
+            processes=self.trainer.world_size,
         )
 
     def training_step(self, batch: list[tuple[Problem, str]], batch_idx: int) -> None:
@@ -65,9 +66,8 @@ class SupervisedModule(L.LightningModule):
         )
         total = torch.zeros((), device=self.device)
         for start in range(0, len(encoded), self.settings.micro_batch_size):
-            with optimiser.toggle_model(sync_grad=False):
-                loss = self._negative_log_likelihood(encoded[start : start + self.settings.micro_batch_size]) / tokens
-                self.manual_backward(loss)
+            loss = self._negative_log_likelihood(encoded[start : start + self.settings.micro_batch_size]) / tokens
+            self.manual_backward(loss)
             total += loss.detach()
         sum_gradients(self.trainer, self.policy)
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
