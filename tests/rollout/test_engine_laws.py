@@ -103,6 +103,29 @@ def test_an_update_changes_what_is_sampled(engine, policy, problems) -> None:
         assert old.completions[0].token_ids != new.completions[0].token_ids
 
 
+def test_each_group_is_handed_over_once_when_it_is_complete(engine, problems) -> None:
+    handed = []
+
+    def complete(group: Group) -> None:
+        handed.append(group)
+        assert len(group.completions) == SAMPLING.samples and group.prompt_ids
+
+    groups = engine.generate(problems, SAMPLING, SEEDS, complete)
+    assert sorted(map(id, handed)) == sorted(map(id, groups))
+    assert groups == engine.generate(problems, SAMPLING, SEEDS)
+
+
+def test_a_call_that_failed_leaves_nothing_behind(engine, problems) -> None:
+    expected = engine.generate(problems, SAMPLING, SEEDS)
+
+    def complete(group: Group) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine.generate(problems, SAMPLING, SEEDS, complete)
+    assert engine.generate(problems, SAMPLING, SEEDS) == expected
+
+
 def test_the_prompt_is_what_the_processor_makes_of_it(engine, processor, problems) -> None:
     for group in engine.generate(problems, SAMPLING, SEEDS):
         assert list(group.prompt_ids) == inputs_of(processor, group.problem)["input_ids"][0].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,14 @@ class AnswerAccuracy:
 
     def __init__(self, workers: int = 2, timeout: float = 5.0, memory_gib: float = 2.0) -> None:
         self.pool = VerifierPool(workers, timeout, memory_gib)
-        self._statistics: dict[str, float] = {}
+        self._totals: Counter[str] = Counter()
 
     def judge(self, items: Sequence[tuple[Problem, Completion]]) -> list[Verdict]:
         """One verdict for each item, in order; equal answers to equal golds are judged once.
 
         Raises UserError for an answer type that has no verifier.
         """
-        start, before = time.perf_counter(), self.pool.statistics
+        start = time.perf_counter()
         claims = [_claim(problem, completion) for problem, completion in items]
         distinct = [claim for claim in dict.fromkeys(claims) if claim is not None]
         verdicts: dict[Claim | None, Verdict | None] = {
@@ -41,21 +42,16 @@ class AnswerAccuracy:
         verdicts[None] = NO_ANSWER
         algebra = [claim for claim in distinct if verdicts[claim] is None]
         verdicts.update(zip(algebra, self.pool.judge(judge_claim, algebra), strict=True))
-        pool = {name: count - before[name] for name, count in self.pool.statistics.items()}
         answers = len(claims) - claims.count(None)
-        self._statistics = pool | {
-            "claims": answers,
-            "repeated": answers - len(distinct),
-            "seconds": time.perf_counter() - start,
-        }
+        self._totals.update(claims=answers, repeated=answers - len(distinct), seconds=time.perf_counter() - start)
         return [verdicts[claim] for claim in claims]
 
     def statistics(self) -> dict[str, float]:
-        """What the last batch took: the counts of `VerifierPool.statistics`, for this batch alone.
+        """What all batches so far took: `VerifierPool.statistics` with what never reached the pool.
 
-        `claims - repeated - cache_hits - judged` needed no algebra. `seconds` are wall clock. Empty before any batch.
+        `claims - repeated - cache_hits - judged` needed no algebra. `seconds` are wall clock.
         """
-        return dict(self._statistics)
+        return self.pool.statistics | {name: self._totals[name] for name in ("claims", "repeated", "seconds")}
 
     def close(self) -> None:
         self.pool.close()

@@ -84,7 +84,7 @@ class RewardSum:
         return [score for (score,) in scored]
 
     def statistics(self) -> dict[str, float]:
-        """What verifying the last batch took, as `verifier/claims`, `verifier/timeouts`, `verifier/seconds`, …"""
+        """What verifying took so far, as `verifier/claims`, `verifier/timeouts`, `verifier/seconds`, …"""
         return {f"verifier/{name}": value for name, value in self.accuracy.statistics().items()}
 
     def close(self) -> None:

@@ -38,19 +38,15 @@ class ReleasedAccuracy:
     def __init__(self, workers: int = 2, timeout: float = 10.0, memory_gib: float = 2.0) -> None:
         # Whole responses are long and seldom repeat.
         self.pool = VerifierPool(workers, timeout, memory_gib, cache_size=4096)
-        self._statistics: dict[str, float] = {}
 
     def judge(self, items: Sequence[tuple[Problem, Completion]]) -> list[Verdict]:
         """One verdict for each item, in order."""
         claims = [Claim(problem.answer, completion.text.strip(), "math") for problem, completion in items]
-        before = self.pool.statistics
-        verdicts = self.pool.judge(judge_released, claims)
-        self._statistics = {name: count - before[name] for name, count in self.pool.statistics.items()}
-        return verdicts
+        return self.pool.judge(judge_released, claims)
 
     def statistics(self) -> dict[str, float]:
-        """What the last batch took, as `AnswerAccuracy.statistics`."""
-        return dict(self._statistics)
+        """What all batches so far took: `VerifierPool.statistics`."""
+        return self.pool.statistics
 
     def close(self) -> None:
         self.pool.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from lmm_r1.types import Group, Problem, Sampling
@@ -33,13 +33,21 @@ class RolloutEngine(Protocol):
         """
         ...
 
-    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+    def generate(
+        self,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        complete: Callable[[Group], None] | None = None,
+    ) -> list[Group]:
         """One group of `sampling.samples` completions for each problem, in the order of `problems`, without scores.
 
         Args:
             problems: P problems.
             sampling: how many completions, how long and how hot; temperature 0 takes the likeliest token.
             seeds: P seeds; completion i of a problem is drawn with its seed + i.
+            complete: called with each group as soon as it has all its completions, in whatever order, while others
+                are still sampled; what it raises ends the call.
 
         Raises `UserError` where a prompt and its completion would not fit the model's context.
         """

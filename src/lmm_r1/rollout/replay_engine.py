@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,13 @@ class ReplayEngine:
         """Replay step `version` from now on; the weights themselves are not looked at."""
         self._step = version
 
-    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+    def generate(
+        self,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        complete: Callable[[Group], None] | None = None,
+    ) -> list[Group]:
         """The stored groups of these problems, matched by id, cut to `sampling.samples` completions, without scores.
 
         Raises `UserError` where the step, a problem, or enough completions of it are not stored.
@@ -47,7 +53,10 @@ class ReplayEngine:
         for store in self._stores:
             for group in store.read_step(self._step) if self._step in store.steps() else ():
                 stored.setdefault(group.problem.id, []).append(group)
-        return [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
+        groups = [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
+        for group in groups if complete is not None else ():
+            complete(group)
+        return groups
 
     def close(self) -> None:
         """See `RolloutEngine`. Nothing is held."""

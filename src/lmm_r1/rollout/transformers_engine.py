@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import lmm_r1.models  # noqa: F401  (first of all: a package that transformers imports may need mending)
 
@@ -65,7 +65,13 @@ class TransformersEngine:
         self._model.load_state_dict(state_dict, strict=True)
         self._version = version
 
-    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+    def generate(
+        self,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        complete: Callable[[Group], None] | None = None,
+    ) -> list[Group]:
         """See `RolloutEngine`."""
         check_generate_arguments(problems, sampling, seeds)
         prompts = render_prompts(self._processor, problems, self._system_prompt, sampling, self._max_model_len)
@@ -78,6 +84,8 @@ class TransformersEngine:
             for (place, _), (prompt_ids, completion) in zip(batch, sampled, strict=True):
                 groups[place].prompt_ids = prompt_ids
                 groups[place].completions.append(completion)
+                if complete is not None and len(groups[place].completions) == sampling.samples:
+                    complete(groups[place])
         return groups
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from lmm_r1.rollout.isolation import isolated_random_state, kept_threads, silenc
 from lmm_r1.rollout.prompts import Prompt, render_prompts
 from lmm_r1.rollout.vllm_setup import import_vllm, kept_process_group, one_engine_a_rank
 from lmm_r1.types import Completion, Group, Problem, Sampling
+
+if TYPE_CHECKING:
+    from vllm import CompletionOutput, RequestOutput, SamplingParams
 
 GIB = 2**30
 
@@ -101,19 +105,28 @@ class VLLMEngine:
         if hasattr(self._llm, "update_weight_version"):
             self._llm.update_weight_version(str(version))
 
-    def generate(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
+    def generate(
+        self,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        complete: Callable[[Group], None] | None = None,
+    ) -> list[Group]:
         """See `RolloutEngine`."""
         check_generate_arguments(problems, sampling, seeds)
         self._check_images(problems)
         prompts = render_prompts(self._processor, problems, self._system_prompt, sampling, self._max_model_len)
         self._forget()
+        groups: dict[int, Group] = {}
+
+        def finished(place: int, output: RequestOutput) -> None:
+            groups[place] = self._group(problems[place], output)
+            if complete is not None:
+                complete(groups[place])
+
         with isolated_random_state(), torch.compiler.set_stance(self._stance):
-            outputs = self._llm.generate(
-                [_engine_prompt(prompt) for prompt in prompts],
-                [self._engine_sampling(sampling, seed) for seed in seeds],
-                use_tqdm=False,
-            )
-        return [self._group(problem, output) for problem, output in zip(problems, outputs, strict=True)]
+            self._run(prompts, [self._engine_sampling(sampling, seed) for seed in seeds], finished)
+        return [groups[place] for place in range(len(problems))]
 
     def close(self) -> None:
         """See `RolloutEngine`. Another engine may be built afterwards."""
@@ -140,7 +153,7 @@ class VLLMEngine:
         self._llm.reset_prefix_cache()
         self._llm.llm_engine.reset_encoder_cache()
 
-    def _engine_sampling(self, sampling: Sampling, seed: int):
+    def _engine_sampling(self, sampling: Sampling, seed: int) -> SamplingParams:
         return self._sampling_params(
             n=sampling.samples,
             temperature=sampling.temperature,
@@ -151,7 +164,28 @@ class VLLMEngine:
             detokenize=False,
         )
 
-    def _group(self, problem: Problem, output) -> Group:
+    def _run(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sequence[SamplingParams],
+        finished: Callable[[int, RequestOutput], None],
+    ) -> None:
+        """Call `finished` with each prompt's place and output: the loop of `LLM.generate`, which waits for the last."""
+        engine = self._llm.llm_engine
+        requests = self._llm.enqueue([_engine_prompt(prompt) for prompt in prompts], sampling, use_tqdm=False)
+        # Within the engine an id has a random tail; an output has the id that was given.
+        places = {request.split("-")[0]: place for place, request in enumerate(requests)}
+        try:
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        finished(places[output.request_id], output)
+        except BaseException:
+            # A later call would go on with what is left of this one.
+            engine.abort_request(requests, internal=True)
+            raise
+
+    def _group(self, problem: Problem, output: RequestOutput) -> Group:
         texts = self._processor.tokenizer.batch_decode(
             [sample.token_ids for sample in output.outputs], skip_special_tokens=True
         )
@@ -167,7 +201,7 @@ class VLLMEngine:
         ]
         return Group(problem, tuple(output.prompt_token_ids), completions)
 
-    def _version_of(self, sample) -> int:
+    def _version_of(self, sample: CompletionOutput) -> int:
         """The version that vLLM recorded while it sampled; before the first sync and in older vLLM, our own count."""
         spans = getattr(sample, "weight_versions", None) or []
         versions = {span.version for span in spans} - {"default"}

@@ -44,6 +44,7 @@ class RolloutCallback(L.Callback):
         """Weight sync, rollout, reward, advantage, experience. The sync opens the cycle, so that the first step,
         a resumed run and validation need no special case."""
         step, rank = pl_module.steps_done, trainer.global_rank
+        before = self.sampler.reward.statistics()
         self.sampler.sync(pl_module.policy, step)
         filled = self._rollout(trainer, batch.problems, step)
         batch.groups = filled.groups
@@ -54,7 +55,7 @@ class RolloutCallback(L.Callback):
         with self.sampler.phases("store"):
             self.store.write(filled.sampled, step, rank)
         silent = zero_variance(rewards_of(filled.sampled))
-        verification = self.sampler.reward.statistics()
+        verification = {name: count - before[name] for name, count in self.sampler.reward.statistics().items()}
         self.metrics = rollout_metrics(trainer, filled.sampled, silent, verification) | filled.metrics
 
     def _rollout(self, trainer: L.Trainer, problems: Sequence[Problem], step: int) -> Filled:

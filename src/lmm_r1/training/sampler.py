@@ -10,6 +10,7 @@ from lmm_r1.models.loading import merged_state_dict
 from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rollout.engine import RolloutEngine
 from lmm_r1.training.phases import Phases
+from lmm_r1.training.scoring import BackgroundScoring
 from lmm_r1.types import Group, Problem, Sampling
 
 
@@ -31,12 +32,14 @@ class PolicySampler:
             self._engine.load_weights(merged_state_dict(policy), version)
 
     def sample(self, problems: Sequence[Problem], sampling: Sampling, seeds: Sequence[int]) -> list[Group]:
-        """Scored groups, one for each problem."""
-        with self.phases("rollout"):
-            groups = self._engine.generate(problems, sampling, seeds)
-        with self.phases("reward"):
-            for group, scores in zip(groups, self.reward.score_groups(groups), strict=True):
-                group.scores = scores
+        """Scored groups, one for each problem. The phase `reward` is what scoring takes beyond the sampling."""
+        scoring = BackgroundScoring(self.reward)
+        try:
+            with self.phases("rollout"):
+                groups = self._engine.generate(problems, sampling, seeds, scoring.add)
+        finally:
+            with self.phases("reward"):
+                scoring.finish()
         return groups
 
     def close(self) -> None:
