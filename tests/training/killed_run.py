@@ -32,10 +32,10 @@ def arm(moment: str, step: int) -> None:
     if moment == "generation":
         generate = VLLMEngine.generate
 
-        def killed_generate(self, problems, sampling, seeds):
+        def killed_generate(self, problems, sampling, seeds, complete=None):
             if self._version == step and sampling.samples > 1:
                 die(after=0.03)
-            return generate(self, problems, sampling, seeds)
+            return generate(self, problems, sampling, seeds, complete)
 
         VLLMEngine.generate = killed_generate
     elif moment == "update":
