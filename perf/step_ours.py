@@ -18,7 +18,7 @@ from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
-from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
+from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.collate import collate
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -124,7 +124,7 @@ def main() -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module, schedule_loader(problems, schedule, RolloutBatch))
+        trainer.fit(module, StepLoader(problems, schedule, RolloutBatch))
     sampler.close()
 
 

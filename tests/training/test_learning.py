@@ -20,7 +20,7 @@ from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rewards.judged import Judged
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
-from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
+from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
@@ -105,7 +105,7 @@ def test_every_algorithm_learns_within_thirty_steps(engine, reward, start: str, 
         size=len(problems), prompts_per_step=PROMPTS, steps=STEPS, first_step=0, seed=0, rank=0, world_size=1
     )
     earned = Earned()
-    trainer_of(rollouts, earned).fit(module, schedule_loader(problems, schedule, RolloutBatch))
+    trainer_of(rollouts, earned).fit(module, StepLoader(problems, schedule, RolloutBatch))
     assert module.steps_done == STEPS
     assert mean(earned.rewards[-5:]) > 1.5 * mean(earned.rewards[:3])
     assert all(math.isfinite(value) for value in module.metrics.values())

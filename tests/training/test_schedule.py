@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from lmm_r1.training.batch import PromptSchedule
+from lmm_r1.training.batch import PromptSchedule, StepLoader
 from lmm_r1.training.optimiser import learning_rate_factor
 
 
@@ -46,6 +48,54 @@ def test_another_seed_asks_in_another_order():
 def test_a_resumed_schedule_has_the_length_of_what_is_left():
     left = PromptSchedule(size=5, prompts_per_step=2, steps=10, first_step=7, seed=0, rank=0, world_size=1)
     assert len(left) == len(list(left)) == 3
+
+
+def loader(dataset, steps=4):
+    order = PromptSchedule(
+        size=len(dataset), prompts_per_step=2, steps=steps, first_step=0, seed=0, rank=0, world_size=1
+    )
+    return StepLoader(dataset, order, list)
+
+
+def test_a_step_has_the_entries_of_its_schedule_in_order():
+    entries = list("abcdefgh")
+    expected = [[entries[index] for index in step] for step in schedule(steps=4, size=8, prompts_per_step=2)]
+    assert list(loader(entries)) == expected and len(loader(entries)) == 4
+    assert list(loader(entries, steps=1)) == expected[:1]
+    assert list(loader(entries, steps=0)) == []
+
+
+class Watched(list):
+    """Counts what has been read, and fails at one entry."""
+
+    def __init__(self, *entries, broken=None):
+        super().__init__(entries)
+        self.read, self.broken = threading.Semaphore(0), broken
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise KeyError(index)
+        self.read.release()
+        return super().__getitem__(index)
+
+
+def test_the_next_step_is_read_while_this_one_is_at_work():
+    entries = Watched(*"abcdefgh")
+    steps = iter(loader(entries))
+    next(steps)
+    for _ in range(4):
+        assert entries.read.acquire(timeout=60), "only this step was read"
+    steps.close()
+    assert not entries.read.acquire(blocking=False), "more than the next step was read"
+
+
+def test_an_entry_that_cannot_be_read_is_an_error_of_its_own_step():
+    first, second, third, _ = schedule(steps=4, size=8, prompts_per_step=2)
+    steps = iter(loader(Watched(*"abcdefgh", broken=third[1])))
+    assert next(steps) == ["abcdefgh"[index] for index in first]
+    assert next(steps) == ["abcdefgh"[index] for index in second]
+    with pytest.raises(KeyError):
+        next(steps)
 
 
 def factor(step, schedule="cosine", warmup=4, steps=20):

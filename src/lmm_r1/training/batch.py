@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.types import Experience, Group, Problem
@@ -62,12 +63,28 @@ class PromptSchedule(Sampler[list[int]]):
         return self._drawn[1]
 
 
-def schedule_loader(
-    dataset: Sequence[Any], schedule: PromptSchedule, collate: Callable[[list[Any]], Any]
-) -> DataLoader:
-    """A loader of one batch a step. It is sized, so that Lightning does not fetch a batch ahead of the policy.
+class StepLoader:
+    """One batch a step, its entries read in a thread while the step before is at work.
 
-    With a generator of its own: each new iterator draws a number, and from torch's global state a resumed run would
-    draw one more than the run that was not interrupted.
+    Reading is decoding pictures, which leaves the interpreter to others. An error in it is raised when the batch is
+    due. Lightning fetches no batch ahead of the policy, because the loader is sized.
     """
-    return DataLoader(dataset, batch_sampler=schedule, collate_fn=collate, num_workers=0, generator=torch.Generator())
+
+    def __init__(self, dataset: Sequence[Any], schedule: PromptSchedule, collate: Callable[[list[Any]], Any]) -> None:
+        self.dataset, self.schedule, self.collate = dataset, schedule, collate
+
+    def __len__(self) -> int:
+        return len(self.schedule)
+
+    def __iter__(self) -> Iterator[Any]:
+        with ThreadPoolExecutor(1, thread_name_prefix="data") as ahead:
+            coming: list[Future[list[Any]]] = []
+            for indices in self.schedule:
+                coming.append(ahead.submit(self._read, indices))
+                if len(coming) == 2:
+                    yield self.collate(coming.pop(0).result())
+            for last in coming:
+                yield self.collate(last.result())
+
+    def _read(self, indices: list[int]) -> list[Any]:
+        return [self.dataset[index] for index in indices]

@@ -70,5 +70,5 @@ class RolloutCallback(L.Callback):
         if self.algorithm.resampling_rounds == 0:
             return Filled(groups, groups, {})
         loader = trainer.train_dataloader
-        further = DynamicSampling(loader.batch_sampler, loader.dataset, rounds=self.algorithm.resampling_rounds)
+        further = DynamicSampling(loader.schedule, loader.dataset, rounds=self.algorithm.resampling_rounds)
         return further.fill(trainer, step, groups, sample)

@@ -24,7 +24,7 @@ from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
-from lmm_r1.training.batch import PromptSchedule, RolloutBatch, schedule_loader
+from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
@@ -185,7 +185,7 @@ def _fit(parts: Parts, training: Training) -> None:
         world_size=trainer.world_size,
     )
     try:
-        loader = schedule_loader(data, schedule, training.collate)
+        loader = StepLoader(data, schedule, training.collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
         if interrupts.received is None and trainer.is_global_zero:
             save_export(module.policy, training.processor, run.folder / "export")
