@@ -40,6 +40,7 @@ from random_model import build_random, problems
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.models.architecture import architecture_of
+from lmm_r1.models.devices import this_gpu
 from lmm_r1.models.loading import ATTENTION
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rewards.compose import RewardSum
@@ -47,7 +48,7 @@ from lmm_r1.rewards.judged import Judged
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.collate import collate
-from lmm_r1.training.machine_use import peak_flops
+from lmm_r1.training.plan_memory import pass_dtype
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.step_costs import passes_of
@@ -217,6 +218,12 @@ def _device() -> str:
     return f"{properties.name}, {properties.total_memory / GIB:.0f} GiB, CUDA {torch.version.cuda}"
 
 
+def _peak(plan: Plan) -> float | None:
+    """Operations a second of the passes' dtype; None on a CPU and for a GPU that the table lacks."""
+    device = this_gpu()
+    return None if device is None else device.flops[pass_dtype(plan.trainer.precision)]
+
+
 def facts_of(plan: Plan) -> dict[str, Any]:
     """What the results rest on."""
     from lmm_r1.training.lineage import git_commit, versions
@@ -226,7 +233,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "device": _device() if plan.on_gpu else "CPU",
         "versions": versions(),
         "commit": git_commit(),
-        "peak_flops": peak_flops(plan.trainer),
+        "peak_flops": _peak(plan),
         "config": {group: plan.config[group] for group in ("model", "rollout", "trainer", "algorithm")},
     }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lmm_r1.training.machine_use import MachineUse, peak_flops, totals
-from lmm_r1.training.settings import TrainerSettings
+from lmm_r1.training.machine_use import MachineUse, costs_of_run, totals, use_of_run
+from lmm_r1.training.settings import ModelSettings, TrainerSettings
+from tests.training.updating import configured, experience_of, loader_of, module_of, trainer_of
 
 ROW = {
     "completion/tokens": 600.0,
@@ -52,6 +53,37 @@ def test_totals_weigh_steps_by_their_time():
     assert found["mfu"] == pytest.approx(0.25)
 
 
-def test_a_cpu_is_measured():
-    settings = TrainerSettings("cpu", 1, "auto", "32-true", 1, 1, 0, 1, 1, 1, None)
-    assert 1e8 < peak_flops(settings) < 1e14
+def test_a_phase_s_share_of_the_roofline_is_the_least_time_in_its_time():
+    row = ROW | {"machine/least/rollout": 0.75, "machine/least/update": 0.6}
+    use = MachineUse(devices=1, peak_flops=None).of_step(row, peak_memory=1e9)
+    assert (use["machine/roofline/rollout"], use["machine/roofline/update"]) == (0.25, 0.6)
+    slow = row | {"time/update": 3.0, "machine/roofline/rollout": 0.25, "machine/roofline/update": 0.2}
+    written = [
+        {name: repr(value) for name, value in each.items()}
+        for each in (row | use, slow | {"machine/device_seconds": 6.0, "machine/peak_memory_gb": 1.0})
+    ]
+    # 1.2 of 4 seconds.
+    assert totals(written)["roofline"] == pytest.approx({"rollout": 0.25, "update": 0.3})
+
+
+def test_no_step_is_faster_than_the_roofline(random_model, make_groups, processor, banned):
+    """A real update of a real experience: more than nothing and less than everything."""
+    algorithm = configured("grpo")
+    experience = experience_of(make_groups(4, 8), processor, algorithm)
+    settings = TrainerSettings("cpu", 1, "32-true", 1, 1, 0, 1, 1, 1, None)
+    model = ModelSettings(
+        path=str(random_model),
+        dtype="float32",
+        attention="sdpa",
+        freeze_vision=False,
+        lora=None,
+        gradient_checkpointing=False,
+        min_pixels=None,
+        max_pixels=None,
+        system_prompt=None,
+    )
+    assert 1e8 < use_of_run(settings, {}).peak_flops < 1e14
+    costs, module = costs_of_run(model.path, model, algorithm, settings, {}), module_of(random_model, algorithm, banned)
+    trainer_of(costs).fit(module, loader_of(experience))
+    assert set(costs.metrics) == {"update/flops", "update/tokens", "machine/least/update"}
+    assert 0.01 < costs.metrics["machine/least/update"] / module.phases.run()["update"] < 1

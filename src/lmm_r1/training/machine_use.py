@@ -9,34 +9,47 @@ from typing import Any
 import lightning as L
 import torch
 
-from lmm_r1.models.architecture import Architecture
-from lmm_r1.models.devices import this_cpu, this_gpu
+from lmm_r1.models.architecture import Architecture, architecture_of
+from lmm_r1.models.devices import Device, this_cpu, this_gpu
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.distributed import sum_over_processes
 from lmm_r1.training.plan_memory import pass_dtype
-from lmm_r1.training.settings import TrainerSettings
-from lmm_r1.training.step_costs import Passes, shape_of, update_flops
+from lmm_r1.training.plan_time import ROOFLINE, StepTimes
+from lmm_r1.training.settings import AlgorithmSettings, ModelSettings, TrainerSettings
+from lmm_r1.training.step_costs import Passes, passes_of, shape_of, update_flops
 
 SECONDS = "time/"
 SHARE = "machine/share/"
+LEAST = "machine/least/"
+ROOFLINE_SHARE = "machine/roofline/"
 
 
-class UpdateCosts(L.Callback):
-    """Counts what each update computes: `update/flops`, without what is computed again, and `update/tokens`, each
-    prompt once; over all processes."""
+class StepCosts(L.Callback):
+    """Counts what each step computes.
 
-    def __init__(self, architecture: Architecture, passes: Passes) -> None:
-        self.architecture, self.passes = architecture, passes
+    - `update/flops`, without what is computed again, and `update/tokens`, each prompt once; over all processes
+    - `machine/least/<phase>`: seconds that one device would need for it at its full nominal speed; in a step that
+      sampled further prompts, for those that it learned from
+    """
+
+    def __init__(self, architecture: Architecture, passes: Passes, roofline: StepTimes | None) -> None:
+        """Args: `roofline`: None where the device is not known."""
+        self.architecture, self.passes, self.roofline = architecture, passes, roofline
         self.metrics: dict[str, float] = {}
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: RolloutBatch, batch_idx: int
     ) -> None:
         shape = shape_of(batch.experience)
-        flops = sum(update_flops(self.architecture, shape, self.passes, recomputed=False).values())
-        mine = torch.tensor([flops, shape.shared_tokens], dtype=torch.float64, device=pl_module.device)
+        own = sum(update_flops(self.architecture, shape, self.passes, recomputed=False).values())
+        mine = torch.tensor([own, shape.shared_tokens], dtype=torch.float64, device=pl_module.device)
         flops, tokens = sum_over_processes(trainer, mine).tolist()
         self.metrics = {"update/flops": flops, "update/tokens": tokens}
+        if self.roofline is not None:
+            lengths = [length for group in shape.completions for length in group]
+            sequences = min(len(lengths), self.roofline.engine.get("max_num_seqs", len(lengths)))
+            least = self.roofline.seconds(shape, own, sequences=sequences, longest=max(lengths))
+            self.metrics |= {f"{LEAST}{phase}": seconds for phase, seconds in least.items() if seconds}
 
 
 class MachineUse:
@@ -52,18 +65,21 @@ class MachineUse:
 
         - `machine/device_seconds`: of all devices, idle or not
         - `machine/share/<phase>`: of the step's time
+        - `machine/roofline/<phase>`: the share of the device's nominal speed that the phase reached
         - `machine/mfu`: of all devices' peak operations during the update (PaLM, arXiv 2204.02311, section 4.1)
         - `machine/peak_memory_gb`: of the first process
         - `rollout/tokens_per_second`, of completions; `update/tokens_per_second`, each prompt once
 
         Args:
-            row: `time/<phase>` in seconds, and tokens and operations where there are any.
+            row: `time/<phase>` in seconds, and tokens, operations and `machine/least/<phase>` where there are any.
             peak_memory: bytes.
         """
         seconds = {name.removeprefix(SECONDS): value for name, value in row.items() if name.startswith(SECONDS)}
         total = sum(seconds.values())
         use = {"machine/device_seconds": total * self.devices, "machine/peak_memory_gb": peak_memory / 1e9}
         use |= {f"{SHARE}{phase}": value / total for phase, value in seconds.items()}
+        least = {phase: row[f"{LEAST}{phase}"] for phase in seconds if f"{LEAST}{phase}" in row}
+        use |= {f"{ROOFLINE_SHARE}{phase}": value / seconds[phase] for phase, value in least.items()}
         if "completion/tokens" in row:
             use["rollout/tokens_per_second"] = row["completion/tokens"] / seconds["rollout"]
         if "update/tokens" in row:
@@ -95,6 +111,11 @@ def totals(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     ):
         if name in columns:
             summary[key] = total(name)
+    known = [phase for phase in phases if f"{ROOFLINE_SHARE}{phase}" in columns]
+    if known:
+        summary["roofline"] = {
+            phase: total(f"{ROOFLINE_SHARE}{phase}", f"{SECONDS}{phase}") / phases[phase] for phase in known
+        }
     if "completion/tokens" in columns:
         summary["rollout_tokens_per_second"] = total("completion/tokens") / phases["rollout"]
     if "update/tokens" in columns:
@@ -104,11 +125,26 @@ def totals(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     return summary
 
 
-def peak_flops(settings: TrainerSettings) -> float | None:
-    """Operations a second that a device could do: nominal for a GPU in the table, measured for a CPU."""
-    dtype = pass_dtype(settings.precision)
-    device = this_gpu() if settings.accelerator == "gpu" else this_cpu({dtype})
-    return None if device is None else device.flops[dtype]
+def costs_of_run(
+    start: str, model: ModelSettings, algorithm: AlgorithmSettings, trainer: TrainerSettings, engine: Mapping[str, Any]
+) -> StepCosts:
+    """Args: `start`: the folder or id of the starting weights; `engine`: the engine's arguments."""
+    architecture, device, dtype = architecture_of(start), _device_of(trainer, engine), pass_dtype(trainer.precision)
+    roofline = None
+    if device is not None:
+        roofline = StepTimes(device, architecture, model, algorithm, engine, dtype, ROOFLINE)
+    return StepCosts(architecture, passes_of(model, algorithm), roofline)
+
+
+def use_of_run(trainer: TrainerSettings, engine: Mapping[str, Any]) -> MachineUse:
+    device = _device_of(trainer, engine)
+    return MachineUse(trainer.devices, None if device is None else device.flops[pass_dtype(trainer.precision)])
+
+
+def _device_of(trainer: TrainerSettings, engine: Mapping[str, Any]) -> Device | None:
+    """What a device of the run could do: nominal for a GPU in the table, measured for a CPU."""
+    dtype = pass_dtype(trainer.precision)
+    return this_gpu() if trainer.accelerator == "gpu" else this_cpu({dtype, engine.get("dtype", dtype)})
 
 
 def take_peak_memory(device: torch.device) -> float:

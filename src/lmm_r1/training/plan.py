@@ -14,7 +14,7 @@ from lmm_r1.models.architecture import Architecture, VisionSizes, architecture_o
 from lmm_r1.models.costs import Grid, key_value_bytes
 from lmm_r1.models.devices import GPUS, Device, this_cpu, this_gpu
 from lmm_r1.training.plan_memory import BYTES, Counts, counts, engine_memory, pass_dtype, training_memory
-from lmm_r1.training.plan_time import rollout_seconds, sync_seconds, update_seconds
+from lmm_r1.training.plan_time import EXPECTED, StepTimes
 from lmm_r1.training.prompt_lengths import PromptLengths, measured_lengths
 from lmm_r1.training.settings import AlgorithmSettings, ModelSettings, RolloutSettings, TrainerSettings
 from lmm_r1.training.step_costs import Passes, StepShape, passes_of, update_flops
@@ -94,7 +94,7 @@ def make_plan(
     held = _cached_sequences(architecture, memory, engine, round(lengths.prompt) + completion)
     sequences = max(1, min(completions, engine.get("max_num_seqs", completions), held))
     again = update_flops(architecture, shape, passes, recomputed=True)
-    dtype = pass_dtype(trainer.precision)
+    times = StepTimes(device, architecture, model, algorithm, engine, pass_dtype(trainer.precision), EXPECTED)
     on_cpu = device.name.startswith("CPU")
     return Plan(
         device=device,
@@ -109,18 +109,7 @@ def make_plan(
         sequences=sequences,
         cached_sequences=_cached_sequences(architecture, memory, engine, longest),
         flops=update_flops(architecture, shape, passes, recomputed=False),
-        seconds={
-            "sync": sync_seconds(device, numbers, model, engine),
-            "rollout": rollout_seconds(
-                architecture,
-                device,
-                engine,
-                shape,
-                sequences=sequences,
-                max_new_tokens=rollout.max_new_tokens,
-            ),
-            "update": update_seconds(device, sum(again.values()), numbers, model, algorithm, dtype),
-        },
+        seconds=times.seconds(shape, sum(again.values()), sequences=sequences, longest=rollout.max_new_tokens),
         cures=_cures(memory, model, passes, engine),
     )
 

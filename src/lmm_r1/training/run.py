@@ -16,7 +16,6 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
-from lmm_r1.models.architecture import architecture_of
 from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
@@ -28,7 +27,7 @@ from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
-from lmm_r1.training.machine_use import MachineUse, UpdateCosts, peak_flops, totals
+from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -44,7 +43,6 @@ from lmm_r1.training.settings import (
     SupervisedSettings,
     TrainerSettings,
 )
-from lmm_r1.training.step_costs import passes_of
 from lmm_r1.training.supervised import SupervisedModule
 from lmm_r1.training.validation import Validator
 from lmm_r1.types import Problem
@@ -95,7 +93,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         RolloutStore(parts.run.folder / "rollouts"),
         seed=parts.run.seed,
     )
-    costs = UpdateCosts(architecture_of(start), passes_of(parts.model, algorithm))
+    costs = costs_of_run(start, parts.model, algorithm, parts.trainer, parts.rollout.engine.keywords)
     training = Training(
         module=module,
         sampler=sampler,
@@ -224,7 +222,7 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         table,
         parts.loggers,
         training.sampler.phases,
-        MachineUse(settings.devices, peak_flops(settings)),
+        use_of_run(settings, parts.rollout.engine.keywords),
         steps=settings.steps,
         validate_every=settings.validate_every,
         sample_table_rows=run.sample_table_rows,
