@@ -20,6 +20,8 @@ class Filled:
 
     groups: list[Group]
     """This process's share of the batch, of the size that it was asked for."""
+    indices: list[int] | None
+    """Where their problems stand in the data set; None where they are the schedule's own."""
     sampled: list[Group]
     """All that this process sampled for it."""
     metrics: dict[str, float]
@@ -69,6 +71,7 @@ class DynamicSampling:
         share = [*varied, *silent][:wanted][rank::world]
         return Filled(
             groups=[mine.get(position) or self._whole(everyone, asked, position) for position in share],
+            indices=[asked[position] for position in share],
             sampled=list(mine.values()),
             metrics={"groups/sampled": float(len(everyone)), "groups/rounds": float(rounds)},
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import lightning as L
+from torch import Tensor
 from transformers import ProcessorMixin
 
 from lmm_r1.algorithms.advantages import zero_variance
 from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.training.balance import balanced
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.collate import collate, rewards_of
 from lmm_r1.training.dynamic_sampling import DynamicSampling, Filled
@@ -41,16 +43,16 @@ class RolloutCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: GRPOModule, batch: RolloutBatch, batch_idx: int
     ) -> None:
-        """Weight sync, rollout, reward, advantage, experience. The sync opens the cycle, so that the first step,
+        """Weight sync, rollout with rewards, advantage, experience. The sync opens the cycle, so that the first step,
         a resumed run and validation need no special case."""
         step, rank = pl_module.steps_done, trainer.global_rank
         before = self.sampler.reward.statistics()
         self.sampler.sync(pl_module.policy, step)
         filled = self._rollout(trainer, batch.problems, step)
-        batch.groups = filled.groups
         weights = self.sampler.reward.weights if self.algorithm.advantage_of == "terms" else None
-        advantages = group_advantages(trainer, batch.groups, self.algorithm.advantage, weights)
+        advantages = group_advantages(trainer, filled.groups, self.algorithm.advantage, weights)
         with self.sampler.phases("collate"):
+            batch.groups, advantages = self._balanced(trainer, filled, advantages, step)
             batch.experience = collate(batch.groups, advantages, self.processor)
         with self.sampler.phases("store"):
             self.store.write(filled.sampled, step, rank)
@@ -68,7 +70,17 @@ class RolloutCallback(L.Callback):
         positions = range(trainer.global_rank, len(problems) * trainer.world_size, trainer.world_size)
         groups = sample(problems, positions)
         if self.algorithm.resampling_rounds == 0:
-            return Filled(groups, groups, {})
+            return Filled(groups, None, groups, {})
         loader = trainer.train_dataloader
         further = DynamicSampling(loader.schedule, loader.dataset, rounds=self.algorithm.resampling_rounds)
         return further.fill(trainer, step, groups, sample)
+
+    def _balanced(
+        self, trainer: L.Trainer, filled: Filled, advantages: Tensor, step: int
+    ) -> tuple[list[Group], Tensor]:
+        if trainer.world_size == 1:
+            return filled.groups, advantages
+        loader, indices = trainer.train_dataloader, filled.indices
+        if indices is None:
+            indices = loader.schedule.asked(step)[trainer.global_rank :: trainer.world_size]
+        return balanced(trainer, filled.groups, advantages, indices, loader.dataset)
