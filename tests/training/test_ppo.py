@@ -8,8 +8,10 @@ import torch
 from lmm_r1.models.loading import LoraSettings, load_policy
 from lmm_r1.models.logprobs import completion_inputs
 from lmm_r1.models.value_model import ValueModel
+from lmm_r1.training.assembly import load_trained, policy_module
 from lmm_r1.training.forward import ExperienceForward
-from lmm_r1.training.settings import CriticSettings
+from lmm_r1.training.phases import Phases
+from lmm_r1.training.settings import CriticSettings, ModelSettings
 from lmm_r1.types import Experience
 from tests.training.running import assert_equal
 from tests.training.updating import configured, difference, experience_of, loader_of, module_of, take_steps, trainer_of
@@ -163,6 +165,27 @@ def test_a_critic_with_adapters_trains_its_adapters_and_its_head(random_model, b
     module.critic = ValueModel(model, trains_model=True)
     _, gradient = take_steps(module, experience)
     assert gradient and all("lora" in name or "head" in name for name in gradient)
+
+
+@pytest.mark.parametrize("freeze_vision", [True, False])
+def test_a_frozen_tower_is_the_policy_s_and_a_trained_one_the_critic_s_own(random_model, banned, freeze_vision):
+    model = ModelSettings(
+        path=str(random_model),
+        dtype="float32",
+        attention="sdpa",
+        freeze_vision=freeze_vision,
+        lora=None,
+        gradient_checkpointing=False,
+        min_pixels=None,
+        max_pixels=None,
+        system_prompt=None,
+    )
+    policy = load_trained(model, model.path)
+    module = policy_module(
+        policy, model, ppo(), model.path, temperature=1.0, banned_token_ids=banned, steps=1, phases=Phases(), seed=0
+    )
+    assert (module.critic.trunk.visual is policy.model.visual) == freeze_vision
+    assert module.critic.trunk.language_model is not policy.model.language_model
 
 
 @pytest.mark.parametrize("own_model", [True, False])
