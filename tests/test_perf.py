@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,16 @@ from tests.running import run
 
 
 @pytest.fixture
-def measured(repository: Path):
+def scripts(repository: Path, monkeypatch) -> None:
+    """The measurements can be imported."""
+    monkeypatch.syspath_prepend(str(repository / "perf"))
+
+
+@pytest.fixture
+def measured(scripts):
     """One step of two groups with two completions each."""
-    sys.path.insert(0, str(repository / "perf"))
-    try:
-        from gpu_report import Measured, Workload
-    finally:
-        sys.path.pop(0)
+    from gpu_report import Measured, Workload
+
     workload = Workload("MGT", prompts=2, samples=2, text_tokens=4, image=(2, 3), new_tokens=5)
     return Measured(
         workload=workload,
@@ -42,6 +44,16 @@ def test_logical_tokens_count_the_prompt_of_every_completion(measured) -> None:
     assert figures["logical tokens/s"] == (4 * 10 + 4 * 5) / 4.0
     assert figures["tokens/s of the engine"] == 4 * 5 / 2.0
     assert figures["MFU of the update"] == 0.3
+
+
+def test_an_exponent_is_of_the_last_doubling_of_the_work(scripts) -> None:
+    from scaling import Growth
+
+    prompts = Growth("prompts", "prompts", (8, 16, 32))
+    assert prompts.exponent([7.0, 1.0, 2.0]) == pytest.approx(1)
+    assert prompts.exponent([7.0, 1.0, 4.0]) == pytest.approx(2)
+    # Twice the side of a picture is four times its tokens.
+    assert Growth("side", "side", (224, 448)).exponent([1.0, 4.0]) == pytest.approx(1)
 
 
 @pytest.mark.slow
