@@ -116,14 +116,16 @@ def test_each_group_is_handed_over_once_when_it_is_complete(engine, problems) ->
 
 
 def test_a_call_that_failed_leaves_nothing_behind(engine, problems) -> None:
-    expected = engine.generate(problems, SAMPLING, SEEDS)
+    """More than are sampled at a time, so that most are still to come when the first is complete."""
+    short = Sampling(samples=4, temperature=0.8, max_new_tokens=4)
+    expected = engine.generate(problems, short, SEEDS)
 
     def complete(group: Group) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        engine.generate(problems, SAMPLING, SEEDS, complete)
-    assert engine.generate(problems, SAMPLING, SEEDS) == expected
+        engine.generate(problems * 8, short, range(0, 24 * 4096, 4096), complete)
+    assert engine.generate(problems, short, SEEDS) == expected
 
 
 def test_the_prompt_is_what_the_processor_makes_of_it(engine, processor, problems) -> None:

@@ -38,6 +38,9 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
         advantages = group_advantages(ONE_PROCESS, groups, algorithm.advantage, weights)
         experience = collate(groups[rank::world], advantages[rank::world], processor)
         module = module_of(model, algorithm, banned_token_ids(processor))
+        with torch.no_grad():
+            # Whatever the others begin with, the first's weights are what counts.
+            next(module.policy.parameters()).add_(float(rank))
         strategy = {"devices": world, "strategy": Replicas()} if world > 1 else {"devices": 1}
         trainer = trainer_of(use_distributed_sampler=False, **strategy)
         trainer.fit(module, loader_of(experience, experience))
