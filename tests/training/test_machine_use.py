@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lmm_r1.training.machine_use import MachineUse, costs_of_run, totals, use_of_run
-from lmm_r1.training.settings import ModelSettings, TrainerSettings
-from tests.training.updating import configured, experience_of, loader_of, module_of, trainer_of
+from lmm_r1.models.architecture import architecture_of
+from lmm_r1.models.devices import Device
+from lmm_r1.training.machine_use import MachineUse, StepCosts, totals, use_of_run
+from lmm_r1.training.plan_time import ROOFLINE, StepTimes
+from lmm_r1.training.settings import TrainerSettings
+from lmm_r1.training.step_costs import passes_of
+from tests.training.updating import configured, experience_of, loader_of, model_settings, module_of, trainer_of
 
 ROW = {
     "completion/tokens": 600.0,
@@ -66,24 +70,19 @@ def test_a_phase_s_share_of_the_roofline_is_the_least_time_in_its_time():
     assert totals(written)["roofline"] == pytest.approx({"rollout": 0.25, "update": 0.3})
 
 
-def test_no_step_is_faster_than_the_roofline(random_model, make_groups, processor, banned):
-    """A real update of a real experience: more than nothing and less than everything."""
-    algorithm = configured("grpo")
+def test_a_step_s_least_time_is_that_of_its_operations_at_full_speed(random_model, make_groups, processor, banned):
+    """A real update on a device of round numbers, whose memory is no limit."""
+    algorithm, model = configured("grpo"), model_settings(random_model)
+    device = Device("round", {"float32": 1e9}, bandwidth=1e30, memory=1e9)
+    architecture = architecture_of(model.path)
+    roofline = StepTimes(device, architecture, model, algorithm, {}, "float32", ROOFLINE)
+    costs = StepCosts(architecture, passes_of(model, algorithm), roofline)
     experience = experience_of(make_groups(4, 8), processor, algorithm)
-    settings = TrainerSettings("cpu", 1, "32-true", 1, 1, 0, 1, 1, 1, None)
-    model = ModelSettings(
-        path=str(random_model),
-        dtype="float32",
-        attention="sdpa",
-        freeze_vision=False,
-        lora=None,
-        gradient_checkpointing=False,
-        min_pixels=None,
-        max_pixels=None,
-        system_prompt=None,
-    )
-    assert 1e8 < use_of_run(settings, {}).peak_flops < 1e14
-    costs, module = costs_of_run(model.path, model, algorithm, settings, {}), module_of(random_model, algorithm, banned)
-    trainer_of(costs).fit(module, loader_of(experience))
+    trainer_of(costs).fit(module_of(random_model, algorithm, banned), loader_of(experience))
     assert set(costs.metrics) == {"update/flops", "update/tokens", "machine/least/update"}
-    assert 0.01 < costs.metrics["machine/least/update"] / module.phases.run()["update"] < 1
+    assert costs.metrics["machine/least/update"] == pytest.approx(costs.metrics["update/flops"] / 1e9)
+
+
+def test_a_cpu_is_measured():
+    settings = TrainerSettings("cpu", 1, "32-true", 1, 1, 0, 1, 1, 1, None)
+    assert 1e8 < use_of_run(settings, {}).peak_flops < 1e14

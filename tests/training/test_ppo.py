@@ -11,10 +11,19 @@ from lmm_r1.models.value_model import ValueModel
 from lmm_r1.training.assembly import load_trained, policy_module
 from lmm_r1.training.forward import ExperienceForward
 from lmm_r1.training.phases import Phases
-from lmm_r1.training.settings import CriticSettings, ModelSettings
+from lmm_r1.training.settings import CriticSettings
 from lmm_r1.types import Experience
 from tests.training.running import assert_equal
-from tests.training.updating import configured, difference, experience_of, loader_of, module_of, take_steps, trainer_of
+from tests.training.updating import (
+    configured,
+    difference,
+    experience_of,
+    loader_of,
+    model_settings,
+    module_of,
+    take_steps,
+    trainer_of,
+)
 
 FAST = {"micro_batch_tokens": 10_000, "kl_coef": 0.0, "warmup_ratio": 0.0, "learning_rate": 1e-3}
 
@@ -169,17 +178,7 @@ def test_a_critic_with_adapters_trains_its_adapters_and_its_head(random_model, b
 
 @pytest.mark.parametrize("freeze_vision", [True, False])
 def test_a_frozen_tower_is_the_policy_s_and_a_trained_one_the_critic_s_own(random_model, banned, freeze_vision):
-    model = ModelSettings(
-        path=str(random_model),
-        dtype="float32",
-        attention="sdpa",
-        freeze_vision=freeze_vision,
-        lora=None,
-        gradient_checkpointing=False,
-        min_pixels=None,
-        max_pixels=None,
-        system_prompt=None,
-    )
+    model = model_settings(random_model, freeze_vision=freeze_vision)
     policy = load_trained(model, model.path)
     module = policy_module(
         policy, model, ppo(), model.path, temperature=1.0, banned_token_ids=banned, steps=1, phases=Phases(), seed=0

@@ -25,7 +25,7 @@ from lmm_r1.training.group_advantages import group_advantages
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.ppo import PPOModule
-from lmm_r1.training.settings import AlgorithmSettings
+from lmm_r1.training.settings import AlgorithmSettings, ModelSettings
 from lmm_r1.types import Experience
 
 WEIGHTS = {"accuracy": 1.0, "format": 0.5}
@@ -74,6 +74,21 @@ def configured(name: str, *overrides: str, **changes) -> AlgorithmSettings:
     """`conf/algorithm/<name>.yaml` with other values on top."""
     algorithm = instantiate(_composed((f"algorithm={name}", *overrides)), _convert_="all")
     return replace(algorithm, **changes)
+
+
+def model_settings(path, **changes) -> ModelSettings:
+    """`conf/model/tiny.yaml` for another folder, with other values on top."""
+    values = {
+        "dtype": "float32",
+        "attention": "sdpa",
+        "freeze_vision": False,
+        "lora": None,
+        "gradient_checkpointing": False,
+        "min_pixels": None,
+        "max_pixels": None,
+        "system_prompt": None,
+    }
+    return ModelSettings(path=str(path), **(values | changes))
 
 
 def experience_of(groups, processor, algorithm: AlgorithmSettings | None = None) -> Experience:

@@ -44,10 +44,9 @@ def group_statistics(
     head = model.get_output_embeddings()
     if type(head) is not nn.Linear:
         raise ValueError(f"the head is a {type(head).__name__}: adapters on lm_head cannot be trained here")
-    sampled = torch.cat([completion for group in groups for completion in group.completions])
-    if torch.isin(sampled.to(banned.device), banned).any():
-        raise ValueError("a completion holds a banned token: the sampler must ban what the trainer bans")
     predicting = packed_hidden_states(trunk_of(model), groups, image_features)
+    if torch.isin(predicting.sampled, banned).any():
+        raise ValueError("a completion holds a banned token: the sampler must ban what the trainer bans")
     logprobs, entropy = token_logprobs(
         predicting.hidden,
         head.weight,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +37,16 @@ class ValueModel(nn.Module):
         """The trunk whose hidden states the head reads, its own or somebody else's."""
         return self._shared[0] if self.trunk is None else self.trunk
 
+    def trunk_gradient(self) -> AbstractContextManager[None]:
+        """No gradient where the trunk is somebody else's."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and self.trunk is not None)
+
     def forward(self, groups: Sequence[PromptGroup], image_features: Tensor | None) -> Tensor:
         """`[S]` float32, for the sampled tokens of all groups in order: the expected return before the token is chosen.
 
         The arguments are those of `packed_hidden_states`.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trunk is not None):
+        with self.trunk_gradient():
             hidden = packed_hidden_states(self.reads, groups, image_features).hidden
         # In float32 whatever the precision of the rest: returns are sums, and small differences matter.
         with torch.autocast(hidden.device.type, enabled=False):

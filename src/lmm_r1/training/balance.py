@@ -8,7 +8,7 @@ from dataclasses import replace
 import lightning as L
 import torch
 
-from lmm_r1.training.distributed import gather_objects
+from lmm_r1.training.distributed import gather_objects, without_images
 from lmm_r1.types import Group, Problem
 
 UNEVEN = 1.05
@@ -33,8 +33,7 @@ def balanced(
     loads = [sum(of_process) for of_process in sizes]
     if max(loads) * world <= UNEVEN * sum(loads):
         return list(groups), advantages
-    light = [replace(group, problem=replace(group.problem, images=())) for group in groups]
-    parts = gather_objects(trainer, list(zip(light, advantages, indices, strict=True)))
+    parts = gather_objects(trainer, list(zip(without_images(groups), advantages, indices, strict=True)))
     everyone = [(process, place, *entry) for process, part in enumerate(parts) for place, entry in enumerate(part)]
     mine = [everyone[position] for position in deal([size for part in sizes for size in part], world)[rank]]
     own = [

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
 import torch
 from torch import nn
+
+from lmm_r1.types import Group
 
 
 def sum_over_processes(trainer: L.Trainer, tensor: torch.Tensor) -> torch.Tensor:
@@ -36,6 +40,11 @@ def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
         torch.distributed.all_reduce(flat)
         for gradient, summed in zip(gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
             gradient.copy_(summed)
+
+
+def without_images(groups: Sequence[Group]) -> list[Group]:
+    """Groups as they travel between processes: pictures stay at home, and can be read again from the data set."""
+    return [replace(group, problem=replace(group.problem, images=())) for group in groups]
 
 
 def gather_objects(trainer: L.Trainer, value: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import lightning as L
 from lmm_r1.algorithms.advantages import zero_variance
 from lmm_r1.training.batch import PromptSchedule
 from lmm_r1.training.collate import rewards_of
-from lmm_r1.training.distributed import gather_objects
+from lmm_r1.training.distributed import gather_objects, without_images
 from lmm_r1.types import Group, Problem
 
 
@@ -55,7 +55,7 @@ class DynamicSampling:
         asked = self.schedule.asked(step)
         spare, wanted = self.schedule.spare(step), len(asked)
         mine = {rank + world * place: group for place, group in enumerate(groups)}
-        everyone = _in_order(gather_objects(trainer, [_light(group) for group in groups]))
+        everyone = _in_order(gather_objects(trainer, without_images(groups)))
         rounds = 0
         while (missing := wanted - len(_varied(everyone))) > 0 and spare and rounds < self.rounds:
             rounds += 1
@@ -64,7 +64,7 @@ class DynamicSampling:
             positions = [len(asked) + place for place in places]
             sampled = sample([self.data[further[place]] for place in places], positions) if positions else []
             mine |= dict(zip(positions, sampled, strict=True))
-            everyone += _in_order(gather_objects(trainer, [_light(group) for group in sampled]))
+            everyone += _in_order(gather_objects(trainer, without_images(sampled)))
             asked = [*asked, *further]
         varied = _varied(everyone)
         silent = [position for position in range(len(everyone)) if position not in set(varied)]
@@ -79,11 +79,6 @@ class DynamicSampling:
     def _whole(self, everyone: Sequence[Group], asked: Sequence[int], position: int) -> Group:
         """Another process's group, with its pictures again."""
         return replace(everyone[position], problem=self.data[asked[position]])
-
-
-def _light(group: Group) -> Group:
-    """Pictures stay at home when groups travel between processes."""
-    return replace(group, problem=replace(group.problem, images=()))
 
 
 def _in_order(parts: Sequence[Sequence[Group]]) -> list[Group]:

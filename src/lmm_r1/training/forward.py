@@ -81,7 +81,9 @@ class ExperienceForward:
     def values(self, critic: ValueModel, rows: Tensor) -> Tensor:
         """`[B, T]`, 0 on padding: what the critic expects at each token of the completions `rows`."""
         packed = self._packed(rows)
-        return packed.unpack(critic(packed.groups, self._features(critic.reads, packed.numbers)))
+        with critic.trunk_gradient():
+            features = self._features(critic.reads, packed.numbers)
+        return packed.unpack(critic(packed.groups, features))
 
     def _packed(self, rows: Tensor) -> Packed:
         experience, lengths = self._experience, self._lengths[rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import lightning as L
 from torch import nn
@@ -11,7 +10,7 @@ from torch import nn
 from lmm_r1.evaluation.results import accuracy_metrics
 from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.rollout.store import RolloutStore
-from lmm_r1.training.distributed import gather_objects
+from lmm_r1.training.distributed import gather_objects, without_images
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.types import Group, Problem, Sampling
 
@@ -46,7 +45,5 @@ class Validator:
                 seeds = [sampling_seed(self.seed, 0, index) for index in indices]
                 groups += self.sampler.sample([self.data[index] for index in indices], self.sampling, seeds)
             self.store.write(groups, step, trainer.global_rank)
-        # Pictures stay at home when groups travel between processes.
-        light = [replace(group, problem=replace(group.problem, images=())) for group in groups]
-        everyone = [group for part in gather_objects(trainer, light) for group in part]
+        everyone = [group for part in gather_objects(trainer, without_images(groups)) for group in part]
         return accuracy_metrics(everyone), groups
