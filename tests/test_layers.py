@@ -17,17 +17,18 @@ ENTRY_POINTS = [REPOSITORY / "train.py", REPOSITORY / "eval.py"]
 
 MAY_IMPORT = {
     "errors": set(),
+    "atomic_files": set(),
     "answer_rules": {"errors"},
     "types": {"answer_rules"},
-    "rewards": {"errors", "types", "answer_rules"},
+    "rewards": {"errors", "atomic_files", "types", "answer_rules"},
     "algorithms": {"errors", "types"},
     "data": {"errors", "types", "answer_rules"},
     "models": {"errors", "types"},
-    "rollout": {"errors", "types", "answer_rules", "models"},
-    "evaluation": {"errors", "types", "answer_rules", "rewards", "rollout"},
-    "reporting": {"errors", "types", "rollout"},
-    "training": {"errors", "types", "algorithms", "rewards", "data", "models", "rollout", "evaluation", "reporting"},
-    "cli": {"errors", "types", "answer_rules", "rewards", "data", "training", "evaluation"},
+    "rollout": {"errors", "atomic_files", "types", "answer_rules", "models"},
+    "evaluation": {"errors", "atomic_files", "types", "answer_rules", "rewards", "rollout"},
+    "reporting": {"errors", "atomic_files", "types", "rollout"},
+    "training": {"errors", "atomic_files", "types", "algorithms", "rewards", "data", "models", "rollout", "evaluation", "reporting"},
+    "cli": {"errors", "atomic_files", "types", "answer_rules", "rewards", "data", "training", "evaluation"},
 }
 """The rooms that each room may import besides itself."""
 
