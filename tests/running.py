@@ -21,6 +21,9 @@ from pathlib import Path
 from unittest import mock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HANG_SECONDS = 600.0
+"""After which a test gives up on what should have ended long ago. No test waits so long unless something hangs, and
+none may allow less: a busy machine is no fault."""
 ENVIRONMENT = {
     "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}",
     "OMP_NUM_THREADS": "1",
@@ -36,7 +39,7 @@ class Running:
     process: BaseProcess
     log: Path
 
-    def wait(self, seconds: float = 600.0) -> tuple[int, str]:
+    def wait(self, seconds: float = HANG_SECONDS) -> tuple[int, str]:
         """Raises TimeoutError, and kills the process, when it takes longer."""
         self.process.join(seconds)
         if self.process.exitcode is None:
@@ -72,7 +75,9 @@ def run(*command: str, expect: int = 0, folder: Path = REPOSITORY, environment: 
 
 def run_afresh(*command: str) -> None:
     """The same in a process that starts from nothing, as a user's does. Raises CalledProcessError."""
-    subprocess.run([sys.executable, *command], cwd=REPOSITORY, env=os.environ | ENVIRONMENT, check=True, timeout=600)
+    subprocess.run(
+        [sys.executable, *command], cwd=REPOSITORY, env=os.environ | ENVIRONMENT, check=True, timeout=HANG_SECONDS
+    )
 
 
 def _become(command: Sequence[str], folder: str, variables: Mapping[str, str], log: str) -> None:

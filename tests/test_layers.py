@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import HANG_SECONDS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCE = REPOSITORY / "src" / "lmm_r1"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -27,7 +29,18 @@ MAY_IMPORT = {
     "rollout": {"errors", "atomic_files", "types", "answer_rules", "models"},
     "evaluation": {"errors", "atomic_files", "types", "answer_rules", "rewards", "rollout"},
     "reporting": {"errors", "atomic_files", "types", "rollout"},
-    "training": {"errors", "atomic_files", "types", "algorithms", "rewards", "data", "models", "rollout", "evaluation", "reporting"},
+    "training": {
+        "errors",
+        "atomic_files",
+        "types",
+        "algorithms",
+        "rewards",
+        "data",
+        "models",
+        "rollout",
+        "evaluation",
+        "reporting",
+    },
     "cli": {"errors", "atomic_files", "types", "answer_rules", "rewards", "data", "training", "evaluation"},
 }
 """The rooms that each room may import besides itself."""
@@ -97,7 +110,7 @@ def test_a_room_can_be_entered_first_and_brings_no_more_than_it_needs(name):
         f"for module in {modules}: importlib.import_module(module)\n"
         f"print(*[heavy for heavy in {NEVER_LOADED[name]} if heavy in sys.modules])"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert ended.stdout.split() == []
 

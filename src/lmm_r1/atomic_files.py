@@ -1,7 +1,7 @@
 """Files and folders that appear under their name whole, or not at all.
 
-A process that dies while it writes, or a power cut, leaves at most something under another name, which ends in `PARTIAL`
-and which `remove_partial` clears away.
+A process that dies while it writes, or a power cut, leaves at most something under another name, which ends in
+`PARTIAL` and which `remove_partial` clears away.
 """
 
 from __future__ import annotations

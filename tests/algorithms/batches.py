@@ -11,12 +11,13 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from tests.running import HANG_SECONDS
+
 GARBAGE = [float("nan"), float("inf"), float("-inf"), 1e30]
 """What a padded position may hold."""
 
 
-law = settings(deadline=None, max_examples=30)
-"""No deadline: a busy machine is no fault."""
+law = settings(max_examples=30)
 
 
 class Batch(NamedTuple):
@@ -56,7 +57,7 @@ def batches(draw: st.DrawFn) -> Batch:
 
 def on_processes(function: Callable[..., Any], *parts: tuple[torch.Tensor, ...]) -> list[Any]:
     """`function(*part, reduce=…)` for every part at the same time; `reduce` sums over all of them, as processes do."""
-    barrier, slots = threading.Barrier(len(parts), timeout=20), [torch.empty(0)] * len(parts)
+    barrier, slots = threading.Barrier(len(parts), timeout=HANG_SECONDS), [torch.empty(0)] * len(parts)
 
     def process(rank: int) -> Any:
         def reduce(tensor: torch.Tensor) -> torch.Tensor:

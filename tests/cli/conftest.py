@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from lmm_r1.cli.paths import register_resolvers
+from tests.running import HANG_SECONDS
 
 HEAVY = ("torch", "transformers", "vllm", "lightning")
 
@@ -49,7 +50,7 @@ def run_script(repository) -> Callable[..., Outcome]:
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
         )
         out, _, heavy = ended.stdout.rpartition("heavy:")
         return Outcome(ended.returncode, out, ended.stderr, heavy.split())

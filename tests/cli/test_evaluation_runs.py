@@ -14,7 +14,7 @@ from lmm_r1.models.tiny import build_tiny
 from lmm_r1.rollout.store import RolloutStore
 from tests.running import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 SMALL = ("benchmark.size=3", "batch_size=6", "rollout.max_new_tokens=8", "rollout=transformers")
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lmm_r1.cli.multirun import run_jobs
+from tests.running import HANG_SECONDS
 
 SCRIPT = """
 import os, sys
@@ -23,7 +24,7 @@ def stop(number, frame):
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
 pathlib.Path("started").touch()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -57,7 +58,7 @@ def test_a_signal_lets_the_job_save_and_its_exit_code_stands(script, tmp_path, r
     parent = subprocess.Popen(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(repository / "src")}, process_group=0
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_SECONDS
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     if number == signal.SIGINT:
@@ -67,5 +68,5 @@ def test_a_signal_lets_the_job_save_and_its_exit_code_stands(script, tmp_path, r
         os.killpg(parent.pid, number)
     else:
         parent.send_signal(number)
-    assert parent.wait(timeout=30) == 128 + number
+    assert parent.wait(timeout=HANG_SECONDS) == 128 + number
     assert (tmp_path / "saved").exists()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lmm_r1.data.gallery import CELL, draw_gallery
 from lmm_r1.data.synthetic import FAMILIES
+from tests.running import HANG_SECONDS
 
 
 def test_the_gallery_has_a_row_for_each_family():
@@ -22,7 +23,7 @@ def test_the_gallery_has_a_row_for_each_family():
 @pytest.mark.slow
 def test_the_command_in_the_documentation_writes_the_figure(tmp_path, repository):
     command = [sys.executable, "-m", "lmm_r1.data.gallery", str(tmp_path / "new" / "sheet.png"), "--families", "bars"]
-    subprocess.run(command, check=True, env={"PYTHONPATH": str(repository / "src")}, timeout=120)
+    subprocess.run(command, check=True, env={"PYTHONPATH": str(repository / "src")}, timeout=HANG_SECONDS)
     assert Image.open(tmp_path / "new" / "sheet.png").height > CELL
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmm_r1.models import token_logprobs
@@ -131,7 +131,7 @@ def assert_equal_to_separate_sequences(model, groups: Groups, banned) -> None:
 group = st.tuples(st.sampled_from(KINDS), st.lists(st.integers(1, 20), min_size=1, max_size=4))
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, derandomize=True)
 @given(sizes=st.lists(group, min_size=1, max_size=4), variant=st.sampled_from(VARIANTS), seed=st.integers(0, 99))
 def test_a_packed_row_equals_separate_sequences(policies, prompts, banned, sizes, variant, seed) -> None:
     assert_equal_to_separate_sequences(policies[variant], Groups(prompts, sizes, seed), banned)

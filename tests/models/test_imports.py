@@ -11,11 +11,12 @@ import pytest
 
 from lmm_r1.models.broken_wheels import hide_if_broken
 from lmm_r1.models.torchvision_compat import make_torchvision_importable
+from tests.running import HANG_SECONDS
 
 
 def run_python(code: str, repository: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository / "src", timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository / "src", timeout=HANG_SECONDS
     )
 
 

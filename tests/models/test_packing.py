@@ -34,7 +34,7 @@ def test_a_completion_goes_on_where_its_prompt_ends() -> None:
     assert row.sampled.tolist() == [0, 0, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes=group_sizes, budget=st.integers(1, 120), data=st.data())
 def test_rows_hold_every_completion_once_within_the_budget(sizes, budget, data) -> None:
     owners = [(group, length) for group, (_, lengths) in enumerate(sizes) for length in lengths]
@@ -95,7 +95,7 @@ def layout_mask(layout: PrefixLayout) -> torch.Tensor:
     return padded[layout.place[:, None], layout.place]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(sizes=group_sizes)
 def test_each_token_sees_its_prompt_and_its_own_past(sizes) -> None:
     row, expected = packed(sizes), plain_mask(sizes)

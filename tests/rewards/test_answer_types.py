@@ -20,6 +20,7 @@ from lmm_r1.rewards.audit import verify_golds
 from lmm_r1.rewards.pool import VerifierPool
 from lmm_r1.rewards.verify import VERIFIERS, Claim, judge_claim, judge_own_gold
 from lmm_r1.types import Problem
+from tests.running import HANG_SECONDS
 
 # What a worker imports by its name lives in a module that the worker can import as well.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -31,7 +32,7 @@ def test_every_answer_type_has_one_verifier() -> None:
 
 
 @pytest.mark.parametrize("answer_type", [name for name, verifier in VERIFIERS.items() if verifier.quick])
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(HANG_SECONDS)
 def test_no_answer_keeps_a_quick_verifier_busy(answer_type: str) -> None:
     """These are judged in the trainer's own process: their searches must not be quadratic, let alone cubic."""
     patterns = ("a{}b", "5{}x", "A.{}x", "5 square{}", "{}")
@@ -338,7 +339,7 @@ def test_interval(gold: str, answer: str, correct: bool) -> None:
     assert verify(gold, answer, "interval").correct is correct
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_of_a_set_means_nothing_and_that_of_a_tuple_all(numbers: list[int], shuffle: random.Random) -> None:
     shuffled = list(numbers)

@@ -12,6 +12,7 @@ from lmm_r1.training import dynamic_sampling
 from lmm_r1.training.batch import PromptSchedule
 from lmm_r1.training.dynamic_sampling import DynamicSampling, Filled
 from lmm_r1.types import Completion, Group, Problem, Score
+from tests.running import HANG_SECONDS
 
 SIZE, PROMPTS = 24, 4
 
@@ -85,7 +86,7 @@ def test_what_takes_a_place_depends_on_seed_and_step_alone():
 @pytest.mark.parametrize("rounds", [1, 9])
 def test_two_processes_make_the_batch_of_one(monkeypatch, rounds):
     """Each in a thread, with a meeting place in memory where there would be a process group."""
-    values, barrier = [None, None], Barrier(2, timeout=20)
+    values, barrier = [None, None], Barrier(2, timeout=HANG_SECONDS)
 
     def gather(trainer, value):
         values[trainer.global_rank] = value

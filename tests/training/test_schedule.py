@@ -8,6 +8,7 @@ import pytest
 
 from lmm_r1.training.batch import PromptSchedule, StepLoader
 from lmm_r1.training.optimiser import learning_rate_factor
+from tests.running import HANG_SECONDS
 
 
 def schedule(first_step=0, rank=0, world_size=1, seed=0, steps=10, size=21, prompts_per_step=6):
@@ -84,7 +85,7 @@ def test_the_next_step_is_read_while_this_one_is_at_work():
     steps = iter(loader(entries))
     next(steps)
     for _ in range(4):
-        assert entries.read.acquire(timeout=60), "only this step was read"
+        assert entries.read.acquire(timeout=HANG_SECONDS), "only this step was read"
     steps.close()
     assert not entries.read.acquire(blocking=False), "more than the next step was read"
 

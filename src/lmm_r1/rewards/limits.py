@@ -9,6 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LIMITED_CLOCK = -8
+"""Linux's number of the clock that its limit of processor time reads, for the process itself (CPUCLOCK_PROF in the
+kernel's posix-timers.h). `time.process_time` reads another one: this one is counted in ticks of some milliseconds, and
+the two drift apart by seconds in a long life on a busy machine."""
+
 
 class OutOfTime(BaseException):
     """The processor time is spent. Not an `Exception`, so that the broad handlers inside libraries let it through."""
@@ -51,7 +56,7 @@ def processor_limit(seconds: float) -> Iterator[None]:
     seconds. Lifted at the end, so that a worker is never ended while it holds a lock of the pool's queue.
     """
     previous, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.clock_gettime(_LIMITED_CLOCK) + seconds), hard))
     try:
         yield
     finally:
