@@ -79,6 +79,17 @@ def test_an_unfinished_generation_is_not_scored(tmp_path, sums):
         score_benchmark(tmp_path, ExactScorer())
 
 
+def test_a_damaged_shard_is_generated_again_and_never_scored(tmp_path, sums):
+    first = evaluate(ScriptedEngine(), sums, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)
+    shard = tmp_path / "completions" / "step-000001-rank-0000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"3 of 4 shards are stored and sound; python eval\.py resume="):
+        score_benchmark(tmp_path, ExactScorer())
+    again = ScriptedEngine()
+    assert evaluate(again, sums, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6) == first
+    assert again.asked == [sums[index].id for index in range(6, 12)]
+
+
 def test_two_generations_are_never_mixed(tmp_path, sums):
     run_benchmark(ScriptedEngine(), sums, GREEDY, tmp_path, 6, seed=0, provenance={"model": "a"})
     for changed in ({"seed": 1}, {"sampling": FOUR}, {"provenance": {"model": "b"}}, {"problems": Sums(4)}):

@@ -158,6 +158,18 @@ def test_the_command_writes_a_table_and_a_page(run):
     assert "trivial thinking" in page and "<script>alert" not in page
 
 
+def test_a_damaged_step_is_left_out(tmp_path):
+    store = RolloutStore(tmp_path / "rollouts")
+    paths = [store.write([group(step, HONEST)], step=step, rank=0) for step in range(3)]
+    paths[1].write_bytes(b"")
+    report = probe(tmp_path)
+    assert (report.steps, report.steps_stored, report.completions) == ([0, 2], 3, 2)
+    for path in paths:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="every file is damaged"):
+        probe(tmp_path)
+
+
 def test_a_folder_without_completions_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither rollouts/ nor completions/"):
         probe(tmp_path)

@@ -126,6 +126,14 @@ def test_an_empty_run_has_a_report(tmp_path):
     assert "No step was recorded" in read(tmp_path).text
 
 
+def test_a_damaged_rollout_is_passed_over_for_the_next(tmp_path):
+    write_run(tmp_path)
+    for damaged in (tmp_path / "rollouts").glob("step-000005-*"):
+        damaged.write_bytes(damaged.read_bytes()[:-50])
+    page = read(tmp_path)
+    assert "Training rollout after step 0" in page.text and "Training rollout after step 3" in page.text
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="is not a run's folder"):
         write_report(tmp_path / "none")

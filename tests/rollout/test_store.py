@@ -105,6 +105,36 @@ def test_truncation_drops_later_steps_and_half_written_files(tmp_path: Path) -> 
     assert store.read_step(1) == [a_group("p", images=(picture(1),))]
 
 
+DAMAGES = {
+    "truncated": lambda content: content[:-300],
+    "empty": lambda content: b"",
+    "never written to the disk": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_costs_its_own_rows_alone_and_is_named(tmp_path: Path, caplog, damage) -> None:
+    store = RolloutStore(tmp_path)
+    for step, rank in ((0, 0), (1, 0), (1, 1), (2, 0)):
+        path = store.write([a_group(f"{step}-{rank}")], step, rank)
+        if (step, rank) in ((0, 0), (1, 0)):
+            path.write_bytes(damage(path.read_bytes()))
+    read = {step: [group.problem.id for group in groups] for step, groups in store.read_steps(store.steps())}
+    assert read == {1: ["1-1"], 2: ["2-0"]}
+    assert "step-000000-rank-0000.parquet: damaged" in caplog.text
+    with pytest.raises(UserError, match="step 0 is damaged"):
+        store.read_step(0)
+
+
+def test_a_damaged_file_that_is_set_aside_counts_as_not_stored(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path)
+    paths = [store.write([a_group("p")], step, 0) for step in range(2)]
+    paths[0].write_bytes(b"PAR1")
+    store.set_damaged_aside()
+    assert store.steps() == [1]
+    assert paths[0].with_name(f"{paths[0].name}.damaged").read_bytes() == b"PAR1"
+
+
 def test_pandas_reads_one_row_a_completion(tmp_path: Path) -> None:
     path = RolloutStore(tmp_path).write([a_group("a", samples=3), a_group("b", images=(picture(0),))], 7, 1)
     frame = pd.read_parquet(path)

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from lmm_r1.atomic_files import replacing
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
@@ -71,7 +72,7 @@ def run_benchmark(
     seed: int,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Store the completions of all problems, shard by shard, leaving alone the shards that are there already.
+    """Store the completions of all problems, shard by shard, leaving alone the shards that are there and sound.
 
     A problem's sampling seed follows from `seed` and its place in the data set alone, so neither the batch size nor
     an interruption changes an answer, and two models meet the same seeds.
@@ -90,6 +91,7 @@ def run_benchmark(
     }
     _claim(folder, generation)
     store = RolloutStore(folder / "completions")
+    store.set_damaged_aside()
     stored = set(store.steps())
     for shard, start in enumerate(range(0, len(problems), batch_size)):
         if shard in stored:
@@ -109,16 +111,15 @@ def score_benchmark(folder: Path, scorer: Scorer) -> Results:
     generation = _read_generation(folder)
     store = RolloutStore(folder / "completions")
     shards = -(-generation["problems"] // generation["batch_size"])
-    if len(store.steps()) < shards:
-        raise UserError(
-            f"{folder}: {len(store.steps())} of {shards} shards are stored; run the evaluation again to finish them"
-        )
+    _refuse_unfinished(folder, len(store.steps()), shards)
     outcomes: list[Outcome] = []
-    for shard in range(shards):
-        groups = store.read_step(shard)
+    sound = 0
+    for _, groups in store.read_steps(range(shards)):
+        sound += 1
         for group, scores in zip(groups, scorer.score_groups(groups), strict=True):
             group.scores = scores
         outcomes += outcomes_of(groups)
+    _refuse_unfinished(folder, sound, shards)
     _refuse_shared_ids(outcomes)
     _write_outcomes(outcomes, folder)
     results = summarize(outcomes, generation)
@@ -143,7 +144,8 @@ def read_outcomes(folder: Path) -> list[Outcome]:
 def _write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
     frame = pd.DataFrame([asdict(outcome) for outcome in outcomes])
     frame["format"] = frame["format"].astype("float64")
-    frame.to_parquet(folder / "outcomes.parquet", index=False)
+    with replacing(folder / "outcomes.parquet") as partial:
+        frame.to_parquet(partial, index=False)
 
 
 def _claim(folder: Path, generation: Mapping[str, object]) -> None:
@@ -170,6 +172,13 @@ def _read_generation(folder: Path) -> dict[str, object]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; nothing was generated there")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _refuse_unfinished(folder: Path, shards: int, wanted: int) -> None:
+    if shards < wanted:
+        raise UserError(
+            f"{folder}: {shards} of {wanted} shards are stored and sound; python eval.py resume={folder} makes the rest"
+        )
 
 
 def _refuse_shared_ids(outcomes: Sequence[Outcome]) -> None:

@@ -22,6 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.probes_lengths import Lengths, lengths
 from lmm_r1.evaluation.probes_page import write_page
@@ -106,8 +107,11 @@ def probe(folder: Path, most: int = COMPLETIONS_JUDGED) -> Report:
     store, training = _store(folder)
     stored = store.steps()
     read = min(len(stored), STEPS_READ)
-    steps = [stored[place * len(stored) // read] for place in range(read)]
-    groups = [(step, group) for step in steps for group in _some(store.read_step(step), most // len(steps))]
+    chosen = [stored[place * len(stored) // read] for place in range(read)]
+    groups = [(step, group) for step, groups in store.read_steps(chosen) for group in _some(groups, most // read)]
+    steps = sorted({step for step, _ in groups})
+    if not steps:
+        raise UserError(f"{store.folder}: every file is damaged")
     answered = judge(groups)
     parts = _parts(answered, steps if training else [])
     return Report(
@@ -275,7 +279,7 @@ def main() -> None:
         report = probe(arguments.folder, arguments.most)
     except UserError as error:
         parser.error(str(error))
-    (arguments.folder / "probes.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    write_text(arguments.folder / "probes.json", json.dumps(asdict(report), indent=2) + "\n")
     Console().print(probes_table(report))
     Console().print(f"{write_page(report)}", soft_wrap=True)
 

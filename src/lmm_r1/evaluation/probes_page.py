@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.evaluation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def write_page(report: Report) -> Path:
     environment.filters |= {"share": _share, "number": _number, "short": _short}
     page = environment.get_template("probes.html.j2").render(report=report, parts=list(report.lengths))
     path = Path(report.folder) / "probes.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

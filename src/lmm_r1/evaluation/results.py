@@ -10,6 +10,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies, outcomes_of
 from lmm_r1.evaluation.statistics import Interval, accuracy_interval
@@ -57,7 +58,7 @@ class Results:
 
     def to_json(self, path: Path) -> None:
         text = json.dumps(asdict(self), indent=2, sort_keys=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")
 
     @classmethod
     def from_json(cls, path: Path) -> Results:

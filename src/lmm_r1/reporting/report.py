@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.errors import UserError
 from lmm_r1.reporting.panels import draw_panels
 from lmm_r1.reporting.run_folder import RunFolder, read_run
 from lmm_r1.reporting.samples import ShownProblem, show_change, show_group, spread
 from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.types import Group
 
 PROBLEMS_SHOWN = 6
 """In each section of samples."""
@@ -72,7 +75,7 @@ def write_report(run_folder: Path) -> Path:
     )
     path = run_folder / "report.html"
     # A sampled text may hold half a character pair, which UTF-8 cannot say.
-    path.write_text(page, encoding="utf-8", errors="replace")
+    write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))
     return path
 
 
@@ -127,26 +130,29 @@ def _gains(run: RunFolder) -> list[Gain]:
 
 def _training_sections(run_folder: Path) -> list[Section]:
     """Problems of the first and the last stored rollout."""
-    store = RolloutStore(run_folder / "rollouts")
-    steps = store.steps()
     sections = []
-    for step in sorted({*steps[:1], *steps[-1:]}):
-        groups = spread(store.read_step(step), PROBLEMS_SHOWN)
-        problems = [show_group(group, COMPLETIONS_SHOWN) for group in groups]
+    for step, groups in _first_and_last(RolloutStore(run_folder / "rollouts")).items():
+        problems = [show_group(group, COMPLETIONS_SHOWN) for group in spread(groups, PROBLEMS_SHOWN)]
         sections.append(Section(f"Training rollout after step {step}", problems))
     return sections
 
 
 def _validation_sections(run_folder: Path) -> list[Section]:
     """The same validation problems, answered by the first and by the last validated policy."""
-    store = RolloutStore(run_folder / "validation")
-    steps = store.steps()
-    if len(steps) < 2:
+    validations = _first_and_last(RolloutStore(run_folder / "validation"))
+    if len(validations) < 2:
         return []
-    before = {group.problem.id: group for group in store.read_step(steps[0])}
-    after = [group for group in store.read_step(steps[-1]) if group.problem.id in before]
+    (first, earlier), (last, later) = validations.items()
+    before = {group.problem.id: group for group in earlier}
+    after = [group for group in later if group.problem.id in before]
     problems = [show_change(before[group.problem.id], group) for group in spread(after, PROBLEMS_SHOWN)]
-    return [Section(f"Validation after step {steps[0]} and after step {steps[-1]}", problems)]
+    return [Section(f"Validation after step {first} and after step {last}", problems)]
+
+
+def _first_and_last(store: RolloutStore) -> dict[int, list[Group]]:
+    """The first and the last step that can be read, or the only one; none where nothing is stored."""
+    steps = store.steps()
+    return dict([*islice(store.read_steps(steps), 1), *islice(store.read_steps(reversed(steps)), 1)])
 
 
 def main() -> None:

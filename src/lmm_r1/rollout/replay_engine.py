@@ -51,8 +51,9 @@ class ReplayEngine:
         check_generate_arguments(problems, sampling, seeds)
         stored: dict[str, list[Group]] = {}
         for store in self._stores:
-            for group in store.read_step(self._step) if self._step in store.steps() else ():
-                stored.setdefault(group.problem.id, []).append(group)
+            for _, stored_groups in store.read_steps([self._step]):
+                for group in stored_groups:
+                    stored.setdefault(group.problem.id, []).append(group)
         groups = [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
         for group in groups if complete is not None else ():
             complete(group)

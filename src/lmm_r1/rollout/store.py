@@ -4,13 +4,14 @@
     <folder>/images/<sha256>.png             each picture once, named by its pixels
 
 A file appears under its name when it is complete, so a killed run leaves whole steps and at most a `*.partial` file,
-which readers pass over and `truncate_after` removes.
+which readers pass over and `truncate_after` removes. A file that is damaged all the same costs its own rows alone.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,7 +23,12 @@ from lmm_r1.errors import UserError
 from lmm_r1.rollout.rows import from_rows, to_rows
 from lmm_r1.types import Group
 
+log = logging.getLogger(__name__)
+
 SHARD = re.compile(r"step-(\d{6,})-rank-(\d{4,})\.parquet")
+
+DAMAGED = ".damaged"
+"""The end of a damaged file's name, once it is set aside."""
 
 
 class RolloutStore:
@@ -48,12 +54,33 @@ class RolloutStore:
         return sorted({step for step, _, _ in self._shards()})
 
     def read_step(self, step: int) -> list[Group]:
-        """The groups of all ranks, rank by rank. Raises `UserError` where nothing is stored for `step`."""
-        shards = sorted((rank, path) for stored, rank, path in self._shards() if stored == step)
-        if not shards:
-            raise UserError(f"{self.folder} holds no rollouts of step {step}; stored are the steps {self.steps()}")
-        table = pa.concat_tables([pq.read_table(path) for _, path in shards], promote_options="default")
-        return from_rows(table, self._read_image)
+        """The groups of all ranks, rank by rank; a damaged file is named in the log and left out.
+
+        Raises `UserError` where nothing can be read of `step`.
+        """
+        groups = next((groups for _, groups in self.read_steps([step])), None)
+        if groups is None:
+            steps = self.steps()
+            why = "damaged" if step in steps else f"not stored; stored are the steps {steps}"
+            raise UserError(f"{self.folder}: step {step} is {why}")
+        return groups
+
+    def read_steps(self, steps: Iterable[int]) -> Iterator[tuple[int, list[Group]]]:
+        """Each of these steps with its groups, as `read_step` gives them, without those that cannot be read."""
+        for step in steps:
+            shards = sorted((rank, path) for stored, rank, path in self._shards() if stored == step)
+            tables = [table for _, path in shards if (table := _read_shard(path)) is not None]
+            if tables:
+                yield step, from_rows(pa.concat_tables(tables, promote_options="default"), self._read_image)
+
+    def set_damaged_aside(self) -> None:
+        """Give files that cannot be read another name, so that their steps count as not stored.
+
+        Every file is read. For a writer that makes them again: one process calls it, before any writes.
+        """
+        for _, _, path in self._shards():
+            if _read_shard(path) is None:
+                path.replace(path.with_name(f"{path.name}{DAMAGED}"))
 
     def truncate_after(self, step: int) -> None:
         """Drop the steps after `step` and what a killed process left half-written.
@@ -86,6 +113,15 @@ class RolloutStore:
             raise UserError(f"{path} is missing; copy the folder images/ along with the rollouts")
         with Image.open(path) as image:
             return image.convert("RGB")
+
+
+def _read_shard(path: Path) -> pa.Table | None:
+    """None, with a line in the log, where the file is damaged."""
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        log.warning("%s: damaged and left out (%s)", path, str(error).splitlines()[0])
+        return None
 
 
 def _write_whole(path: Path, rank: int, write: Callable[[Path], object]) -> None:
