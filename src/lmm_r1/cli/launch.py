@@ -18,11 +18,11 @@ from hydra.core.global_hydra import GlobalHydra
 from lmm_r1.cli.command_line import MULTIRUN_FLAGS, overrides_in, sweep_jobs
 from lmm_r1.cli.composition import compose_config, groups
 from lmm_r1.cli.environment import prepare_environment
+from lmm_r1.cli.launchers import STARTED_BY_US, check_launcher
 from lmm_r1.cli.multirun import run_jobs
 from lmm_r1.cli.paths import CONFIG_FOLDER, register_resolvers
 from lmm_r1.cli.run_folder import is_first_process
 from lmm_r1.cli.user_errors import one_line_errors
-from lmm_r1.errors import UserError
 
 
 class Command(Protocol):
@@ -46,8 +46,10 @@ def launch(main: Callable[[], None], command: Command) -> None:
     """Check the command line, then run `main`, what `@hydra.main` made of the entry point's function."""
     prepare_environment()
     register_resolvers()
-    if is_first_process():
-        with one_line_errors():
+    with one_line_errors():
+        check_launcher(f"{command.name}.py", os.environ)
+        os.environ[STARTED_BY_US] = str(os.getpid())
+        if is_first_process():
             _prepare(command)
     main()
 
@@ -68,8 +70,6 @@ def _prepare(command: Command) -> None:
         # Hydra answers a question, such as --cfg job.
         compose_config(command.name, overrides)
         return
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        raise UserError(f"start {command.name}.py without torchrun: trainer.devices=<n> starts the processes")
     if command.answer(overrides):
         raise SystemExit(0)
     folder = command.check([overrides])

@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
@@ -254,6 +255,8 @@ def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        # A run starts its own processes, also inside a scheduler's job, which Lightning would take for the launcher.
+        plugins=[LightningEnvironment()],
         strategy=Replicas() if settings.devices > 1 else "auto",
         precision=settings.precision,
         max_epochs=1,
