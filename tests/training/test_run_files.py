@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import pytest
 
 from lmm_r1.data.synthetic import SyntheticDataset
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.seeds import read_summary
+from lmm_r1.reporting.run_folder import read_run
 from lmm_r1.training.checkpoints import newest_checkpoint, steps_in
 from lmm_r1.training.lineage import data_fingerprint, resolve_start
 from lmm_r1.training.metrics_file import MetricsFile
@@ -43,6 +46,47 @@ def test_a_resumed_table_is_cut_at_the_checkpoint_and_survives_a_half_written_li
         ("2", "2.0"),
         ("3", "30.0"),
     ]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [b"1", b"12,0.25,", b"12,0.25,0.5", b"12,0.2\0\0\0\0\n", bytes(400)],
+    ids=["a digit", "two cells", "no end of line", "zeros in a cell", "zeros"],
+)
+def test_a_torn_last_line_is_left_out_by_every_reader_and_made_again(tmp_path, caplog, end):
+    path = tmp_path / "metrics.csv"
+    table = MetricsFile(path, keep_through=None)
+    for step in range(12):
+        table.append(step, {"loss": float(step), "accuracy": 0.5})
+    with path.open("ab") as file:
+        file.write(end)
+    assert read_run(tmp_path).metrics["loss"].to_dict() == {step: float(step) for step in range(12)}
+    assert "damaged and left out: line 14" in caplog.text
+    resumed = MetricsFile(path, keep_through=11)
+    resumed.append(12, {"loss": 12.0, "accuracy": 0.5})
+    assert [row["loss"] for row in rows(path)] == [str(float(step)) for step in range(13)]
+
+
+def test_a_table_without_a_sound_header_is_begun_anew(tmp_path):
+    (tmp_path / "metrics.csv").write_bytes(bytes(4000))
+    assert read_run(tmp_path).metrics.empty
+    MetricsFile(tmp_path / "metrics.csv", keep_through=3).append(4, {"loss": 1.0})
+    assert rows(tmp_path / "metrics.csv") == [{"step": "4", "loss": "1.0"}]
+
+
+def test_a_row_is_on_the_disk_when_append_returns(tmp_path, monkeypatch):
+    table, flushed = MetricsFile(tmp_path / "metrics.csv", keep_through=None), []
+    table.append(0, {"loss": 1.0})
+    monkeypatch.setattr("os.fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_size))
+    table.append(1, {"loss": 2.0})
+    assert flushed == [(tmp_path / "metrics.csv").stat().st_size]
+
+
+def test_a_damaged_summary_is_named(tmp_path):
+    (tmp_path / "summary.json").write_text('{"stage": "fr')
+    for read in (read_run, read_summary):
+        with pytest.raises(UserError, match=r"summary\.json: damaged; python train\.py resume="):
+            read(tmp_path)
 
 
 def test_a_checkpoint_that_was_being_written_is_not_the_newest(tmp_path):

@@ -41,11 +41,14 @@ def seed_tables(summaries: Sequence[Summary]) -> str:
 
 
 def read_summary(run_folder: Path) -> Summary:
-    """Raises UserError where the run has not finished."""
+    """Raises UserError where the run has not finished, or its summary is damaged."""
     path = run_folder / "summary.json"
     if not path.is_file():
         raise UserError(f"{path} does not exist; the run has not finished (train.py resume={run_folder})")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: damaged; python train.py resume={run_folder} writes it again") from error
 
 
 def _accuracy_table(stage: str, runs: Sequence[Summary]) -> list[str]:

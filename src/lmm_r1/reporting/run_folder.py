@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
 from lmm_r1.errors import UserError
+from lmm_r1.reporting.metrics_table import sound_lines
 
 ACCURACY = "validation/accuracy"
 
@@ -42,7 +44,7 @@ def read_run(path: Path) -> RunFolder:
     """Read a run's folder.
 
     Raises:
-        UserError: `path` is no folder, or its metrics lack the column `step`.
+        UserError: `path` is no folder, its metrics lack the column `step`, or its summary is damaged.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a run's folder; give one that train.py made, such as outputs/fre/latest")
@@ -55,9 +57,10 @@ def _is_rendering(column: str) -> bool:
 
 
 def _read_metrics(path: Path) -> pd.DataFrame:
-    if not path.is_file() or path.stat().st_size == 0:
+    lines = sound_lines(path) if path.is_file() else []
+    if not lines:
         return pd.DataFrame()
-    metrics = pd.read_csv(path)
+    metrics = pd.read_csv(StringIO("".join(lines)))
     if "step" not in metrics:
         raise UserError(f"{path} has no column step; it was not written by train.py")
     return metrics.set_index("step").sort_index()
@@ -65,7 +68,12 @@ def _read_metrics(path: Path) -> pd.DataFrame:
 
 def _read_summary(folder: Path) -> dict:
     text = _read_text(folder / "summary.json")
-    return json.loads(text) if text else {}
+    try:
+        return json.loads(text) if text else {}
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{folder / 'summary.json'}: damaged; python train.py resume={folder} writes it again"
+        ) from error
 
 
 def _read_text(path: Path) -> str:

@@ -6,12 +6,16 @@ import csv
 import os
 from pathlib import Path
 
+from lmm_r1.atomic_files import replacing
+from lmm_r1.reporting.metrics_table import sound_lines
+
 
 class MetricsFile:
     """A table on disk that grows by a row a step, and by a column when a new quantity appears.
 
-    Rows are appended; the file is rewritten (beside, then renamed) only when a column is new, so that a kill at any
-    moment leaves a readable table. `rows` is what it holds, as text.
+    Rows are appended, and on the disk before the step's checkpoint is written: what a kill or a power cut spoils is the
+    row of a step that will be done again. The file is rewritten (beside, then renamed) only when a column is new. `rows`
+    is what it holds, as text.
     """
 
     def __init__(self, path: Path, *, keep_through: int | None) -> None:
@@ -20,11 +24,9 @@ class MetricsFile:
         self.rows: list[dict[str, str]] = []
         self._columns: list[str] = ["step"]
         if keep_through is not None and path.exists():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self._columns = list(reader.fieldnames or self._columns)
-                # A killed process may have left half a line: its step is beyond the checkpoint.
-                self.rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= keep_through]
+            reader = csv.DictReader(sound_lines(path))
+            self._columns = list(reader.fieldnames or self._columns)
+            self.rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= keep_through]
         self._rewrite()
 
     def append(self, step: int, metrics: dict[str, float]) -> None:
@@ -38,11 +40,11 @@ class MetricsFile:
             return
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _rewrite(self) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.path)
