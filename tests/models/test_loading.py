@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import weakref
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def logits_of(model, processor, problem) -> torch.Tensor:
 
 
 def test_merged_weights_are_those_of_peft(adapted) -> None:
-    merged = merged_state_dict(adapted)
+    merged = dict(merged_state_dict(adapted))
     expected = adapted.merge_and_unload().state_dict()
     assert merged.keys() == expected.keys()
     for name, weight in expected.items():
@@ -50,9 +51,19 @@ def test_merged_weights_are_those_of_peft(adapted) -> None:
 
 def test_merging_changes_nothing_in_the_model(adapted) -> None:
     before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
-    merged = merged_state_dict(adapted)
+    merged = dict(merged_state_dict(adapted))
     assert all(torch.equal(before[name], tensor) for name, tensor in adapted.state_dict().items())
     assert not any(tensor.requires_grad for tensor in merged.values())
+
+
+def test_no_two_merged_copies_are_in_memory_at_once(adapted) -> None:
+    live = {tensor.data_ptr() for tensor in adapted.state_dict().values()}
+    copies: list[weakref.ref] = []
+    for weight in merged_state_dict(adapted).values():
+        if weight.data_ptr() not in live:
+            assert all(copy() is None for copy in copies)
+            copies.append(weakref.ref(weight))
+    assert len(copies) > 10
 
 
 def test_names_and_shapes_are_the_plain_models_with_and_without_adapters(policy, adapted) -> None:

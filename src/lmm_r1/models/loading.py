@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,30 +142,51 @@ def _with_adapters(model: Qwen2_5_VLForConditionalGeneration, lora: LoraSettings
         ) from error
 
 
-@torch.no_grad()
-def merged_state_dict(model: torch.nn.Module) -> dict[str, Tensor]:
+def merged_state_dict(model: torch.nn.Module) -> Mapping[str, Tensor]:
     """The weights under Hugging Face's names for the plain model, adapters merged in and the tied head included.
 
-    The model is not changed. Tensors without an adapter are the live weights, not copies: use them before the next
-    optimiser step. A tied `lm_head.weight` is listed although it is the embedding: vLLM keeps its own copy of it.
+    The model is not changed. A weight with an adapter is merged anew each time it is read, so that whoever reads one
+    after the other holds one merged copy at a time. All others are the live weights, not copies: use them before the
+    next optimiser step. A tied `lm_head.weight` is listed although it is the embedding: vLLM keeps its own copy of it.
     """
-    if not isinstance(model, PeftModel):
-        return model.state_dict()
-    plain = model.get_base_model()
-    merged = {
-        name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name
-    }
-    for name, layer in plain.named_modules():
-        if isinstance(layer, LoraLayer):
-            weight = merged[f"{name}.weight"]
-            update = layer.get_delta_weight(model.active_adapter)
-            merged[f"{name}.weight"] = (weight.float() + update.float()).to(weight.dtype)
-    return merged
+    return _MergedWeights(model) if isinstance(model, PeftModel) else model.state_dict()
+
+
+class _MergedWeights(Mapping[str, Tensor]):
+    def __init__(self, model: PeftModel) -> None:
+        plain, self._adapter = model.get_base_model(), model.active_adapter
+        self._weights = {
+            name.replace(".base_layer.", "."): tensor
+            for name, tensor in plain.state_dict().items()
+            if ".lora_" not in name
+        }
+        self.adapted = {
+            f"{name}.weight": layer for name, layer in plain.named_modules() if isinstance(layer, LoraLayer)
+        }
+        """The layers with an adapter, by the name of their weight."""
+
+    @torch.no_grad()
+    def __getitem__(self, name: str) -> Tensor:
+        weight = self._weights[name]
+        if name not in self.adapted:
+            return weight
+        update = self.adapted[name].get_delta_weight(self._adapter)
+        return (weight.float() + update.float()).to(weight.dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 def save_export(model: torch.nn.Module, processor: ProcessorMixin, folder: Path) -> None:
     """Write a folder that transformers and vLLM load without this project: merged weights in the model's dtype,
     config, generation settings, tokenizer, chat template and processor."""
-    plain = model.get_base_model() if isinstance(model, PeftModel) else model
-    plain.save_pretrained(folder, state_dict=merged_state_dict(model))
+    weights = merged_state_dict(model)
+    if isinstance(weights, _MergedWeights):
+        model = model.get_base_model()
+        # On a GPU the merged copies of all layers together may find no room.
+        weights = {name: weight.cpu() if name in weights.adapted else weight for name, weight in weights.items()}
+    model.save_pretrained(folder, state_dict=weights)
     processor.save_pretrained(folder)

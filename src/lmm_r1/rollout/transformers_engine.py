@@ -61,8 +61,15 @@ class TransformersEngine:
         )
 
     def load_weights(self, state_dict: Mapping[str, Tensor], version: int) -> None:
-        """See `RolloutEngine`. The weights are copied; one that is missing or unknown raises `RuntimeError`."""
-        self._model.load_state_dict(state_dict, strict=True)
+        """See `RolloutEngine`. The weights are copied, one after the other; raises `RuntimeError` where one is missing,
+        unknown or of another shape."""
+        own = self._model.state_dict()
+        if wrong := own.keys() ^ state_dict.keys():
+            raise RuntimeError(f"weights that are missing or unknown: {', '.join(sorted(wrong))}")
+        for name, weight in state_dict.items():
+            if own[name].shape != weight.shape:
+                raise RuntimeError(f"{name} has shape {tuple(weight.shape)}, not {tuple(own[name].shape)}")
+            own[name].copy_(weight)
         self._version = version
 
     def generate(
