@@ -19,13 +19,13 @@ ENTRY_POINTS = [REPOSITORY / "train.py", REPOSITORY / "eval.py"]
 
 MAY_IMPORT = {
     "errors": set(),
-    "atomic_files": set(),
+    "atomic_files": {"errors"},
     "answer_rules": {"errors"},
     "types": {"answer_rules"},
     "rewards": {"errors", "atomic_files", "types", "answer_rules"},
     "algorithms": {"errors", "types"},
     "data": {"errors", "types", "answer_rules"},
-    "models": {"errors", "types"},
+    "models": {"errors", "atomic_files", "types"},
     "rollout": {"errors", "atomic_files", "types", "answer_rules", "models"},
     "evaluation": {"errors", "atomic_files", "types", "answer_rules", "rewards", "rollout"},
     "reporting": {"errors", "atomic_files", "types", "rollout"},

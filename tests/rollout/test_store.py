@@ -135,6 +135,16 @@ def test_a_damaged_file_that_is_set_aside_counts_as_not_stored(tmp_path: Path) -
     assert paths[0].with_name(f"{paths[0].name}.damaged").read_bytes() == b"PAR1"
 
 
+def test_a_full_disk_is_one_line_and_leaves_the_steps_before_it(tmp_path: Path, small_disk) -> None:
+    store = RolloutStore(small_disk(1) / "rollouts")
+    store.write([a_group("small")], 0, 0)
+    huge = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8))
+    with pytest.raises(UserError, match="png cannot be written: no space left"):
+        store.write([a_group("huge", images=(huge,))], 1, 0)
+    assert store.steps() == [0] and store.read_step(0) == [a_group("small")]
+    assert list(store.folder.rglob("*.partial")) == []
+
+
 def test_pandas_reads_one_row_a_completion(tmp_path: Path) -> None:
     path = RolloutStore(tmp_path).write([a_group("a", samples=3), a_group("b", images=(picture(0),))], 7, 1)
     frame = pd.read_parquet(path)

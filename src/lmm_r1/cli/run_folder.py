@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lmm_r1.atomic_files import replacing, write_text
 from lmm_r1.cli.checks import Config
 from lmm_r1.errors import UserError
 
@@ -29,9 +30,7 @@ def write_config(folder: Path, config: dict[str, Any], command: str) -> None:
     earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     commands = [*takewhile(lambda line: line.startswith("# "), earlier), f"# {command}"]
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
-    temporary = folder / f"{CONFIG_FILE}.writing"
-    temporary.write_text("\n".join([*commands, text]), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, "\n".join([*commands, text]))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -40,10 +39,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def link_latest(folder: Path) -> None:
     """Point the link `latest` beside `folder` at it, in one step."""
-    temporary = folder.parent / f".latest-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.name)
-    os.replace(temporary, folder.parent / "latest")
+    with replacing(folder.parent / "latest") as partial:
+        partial.symlink_to(folder.name)
 
 
 def folder_to_resume(key: str, value: str, runs: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from lmm_r1.atomic_files import replacing
+from lmm_r1.atomic_files import replacing, write_text
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
@@ -161,10 +161,7 @@ def _claim(folder: Path, generation: Mapping[str, object]) -> None:
                 f"({stored.get(different[0])}, now {generation[different[0]]}); choose another folder"
             )
         return
-    # Whole or not at all: an interruption here must not leave a folder that can no longer be continued.
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, json.dumps(generation, indent=2) + "\n")
 
 
 def _read_generation(folder: Path) -> dict[str, object]:

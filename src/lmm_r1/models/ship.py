@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from lmm_r1.atomic_files import replacing
+
 LARGEST_BYTES = 10 * 1024**2
 CHECKSUMS = "SHA256SUMS"
 
@@ -20,13 +22,14 @@ def ship(export: Path, folder: Path) -> dict[str, str]:
     size = sum(path.stat().st_size for path in files)
     if size > LARGEST_BYTES:
         raise ValueError(f"{export} holds {size / 1024**2:.1f} MB, more than {LARGEST_BYTES / 1024**2:.0f} MB")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for path in files:
-        shutil.copy(path, folder / path.name)
-    checksums = {path.name: sha256(folder / path.name) for path in files}
-    lines = [f"{digest}  {name}\n" for name, digest in checksums.items()]
-    (folder / CHECKSUMS).write_text("".join(lines))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(folder) as partial:
+        partial.mkdir()
+        for path in files:
+            shutil.copy(path, partial / path.name)
+        checksums = {path.name: sha256(partial / path.name) for path in files}
+        lines = [f"{digest}  {name}\n" for name, digest in checksums.items()]
+        (partial / CHECKSUMS).write_text("".join(lines))
     return checksums
 
 

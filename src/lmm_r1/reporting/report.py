@@ -74,8 +74,7 @@ def write_report(run_folder: Path) -> Path:
         config=run.config,
     )
     path = run_folder / "report.html"
-    # A sampled text may hold half a character pair, which UTF-8 cannot say.
-    write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))
+    write_text(path, page)
     return path
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.rewards.audit import GoldAudit, HasGold
 
 CURES = {
@@ -75,10 +75,8 @@ def findings(data: GoldFile, audit: GoldAudit) -> list[Finding]:
 
 def write_findings(path: Path, found: Sequence[Finding]) -> None:
     """One JSON object a line, whole or not at all; an empty file says that every row is used as it stands."""
-    temporary = path.with_name(f"{path.name}.writing")
     lines = [json.dumps(asdict(finding), ensure_ascii=False) for finding in found]
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _finding(data: GoldFile, index: int, gold: str, outcome: str, reason: str, suggestion: str) -> Finding:

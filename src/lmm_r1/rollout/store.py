@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from lmm_r1.atomic_files import remove_partial, replacing
 from lmm_r1.errors import UserError
 from lmm_r1.rollout.rows import from_rows, to_rows
 from lmm_r1.types import Group
@@ -45,8 +46,9 @@ class RolloutStore:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         shard = self.folder / f"step-{step:06d}-rank-{rank:04d}.parquet"
-        table = to_rows(groups, step, rank, lambda image: self._write_image(image, rank))
-        _write_whole(shard, rank, lambda partial: pq.write_table(table, partial, compression="zstd"))
+        table = to_rows(groups, step, rank, self._write_image)
+        with replacing(shard) as partial:
+            pq.write_table(table, partial, compression="zstd")
         return shard
 
     def steps(self) -> list[int]:
@@ -90,8 +92,8 @@ class RolloutStore:
         for stored, _, path in self._shards():
             if stored > step:
                 path.unlink()
-        for partial in self.folder.rglob("*.partial"):
-            partial.unlink()
+        for folder in (self.folder, self.folder / "images"):
+            remove_partial(folder)
 
     def _shards(self) -> list[tuple[int, int, Path]]:
         if not self.folder.is_dir():
@@ -99,12 +101,13 @@ class RolloutStore:
         named = [(SHARD.fullmatch(path.name), path) for path in self.folder.iterdir()]
         return [(int(match[1]), int(match[2]), path) for match, path in named if match]
 
-    def _write_image(self, image: Image.Image, rank: int) -> str:
+    def _write_image(self, image: Image.Image) -> str:
         name = f"images/{sha256(f'{image.size}'.encode() + image.convert('RGB').tobytes()).hexdigest()}.png"
         path = self.folder / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            _write_whole(path, rank, lambda partial: image.convert("RGB").save(partial, format="PNG"))
+            with replacing(path) as partial:
+                image.convert("RGB").save(partial, format="PNG")
         return name
 
     def _read_image(self, name: str) -> Image.Image:
@@ -122,10 +125,3 @@ def _read_shard(path: Path) -> pa.Table | None:
     except (pa.ArrowException, OSError) as error:
         log.warning("%s: damaged and left out (%s)", path, str(error).splitlines()[0])
         return None
-
-
-def _write_whole(path: Path, rank: int, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, then rename it: readers see all of it or nothing."""
-    partial = path.with_name(f"{path.name}.{rank}.partial")
-    write(partial)
-    partial.replace(path)

@@ -6,7 +6,7 @@ import csv
 import os
 from pathlib import Path
 
-from lmm_r1.atomic_files import replacing
+from lmm_r1.atomic_files import naming_refusals, replacing
 from lmm_r1.reporting.metrics_table import sound_lines
 
 
@@ -14,8 +14,8 @@ class MetricsFile:
     """A table on disk that grows by a row a step, and by a column when a new quantity appears.
 
     Rows are appended, and on the disk before the step's checkpoint is written: what a kill or a power cut spoils is the
-    row of a step that will be done again. The file is rewritten (beside, then renamed) only when a column is new. `rows`
-    is what it holds, as text.
+    row of a step that will be done again. The file is rewritten (beside, then renamed) only when a column is new.
+    `rows` is what it holds, as text.
     """
 
     def __init__(self, path: Path, *, keep_through: int | None) -> None:
@@ -38,7 +38,7 @@ class MetricsFile:
             self._columns += new
             self._rewrite()
             return
-        with self.path.open("a", newline="") as file:
+        with naming_refusals(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
             file.flush()
             os.fsync(file.fileno())

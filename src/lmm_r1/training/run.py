@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
+from lmm_r1.atomic_files import replacing, write_text
 from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
@@ -246,7 +246,8 @@ def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
     if not (folder / "config.json").is_file():
         pairs = (parts.train_data[index] for index in range(min(4096, len(parts.train_data))))
         corpus = (text for problem, response in pairs for text in (problem.question, response))
-        settings.build(folder=folder, corpus=corpus, seed=parts.run.seed)
+        with replacing(folder) as partial:
+            settings.build(folder=partial, corpus=corpus, seed=parts.run.seed)
     return str(folder)
 
 
@@ -286,6 +287,4 @@ def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None
         "versions": lineage.versions(),
         "git_commit": lineage.git_commit(),
     }
-    temporary = parts.run.folder / "summary.writing"
-    temporary.write_text(json.dumps(summary, indent=2) + "\n")
-    os.replace(temporary, parts.run.folder / "summary.json")
+    write_text(parts.run.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
