@@ -248,6 +248,34 @@ MUTATIONS = [
         "one word over and over is no thinking",
         FORMAT,
     ),
+    Mutation(
+        "tags.py",
+        "return None if depth else end",
+        "return end",
+        "a thinking that is cut off leaves no answer",
+        CASES + "test_verdict",
+    ),
+    Mutation(
+        "tags.py",
+        "depth, end = max(depth - 1, 0), tag.end()",
+        "depth = max(depth - 1, 0)",
+        "only what follows the thinking counts",
+        CASES + "test_verdict",
+    ),
+    Mutation(
+        "tags.py",
+        "            depth += 1\n        elif",
+        "            depth = 1\n        elif",
+        "a thinking inside a thinking must be closed too",
+        CASES + "test_verdict",
+    ),
+    Mutation(
+        "extract.py",
+        " or tags[0].start() < start:",
+        ":",
+        "an answer inside the thinking is none",
+        FORMAT,
+    ),
     # before the parser
     Mutation(
         "answers/mathematics.py",

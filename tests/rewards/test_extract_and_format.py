@@ -153,6 +153,11 @@ def test_truncated_responses_fail_whatever_they_look_like() -> None:
         ("<think>2 &lt; 3</think><answer>5</answer>", "5"),
         ("<answer><answer>5</answer></answer>", None),
         ("<answer>  </answer>", None),
+        ("<think>maybe <answer>5</answer>", None),
+        ("<think>maybe <answer>5</answer> or not</think>", None),
+        ("maybe <answer>5</answer> or not</think>", None),
+        ("<answer>5</answer><think>or not", None),
+        ("<reasoning>2 + 3</reasoning><answer>5</answer>", "5"),
         ("", None),
     ],
 )
@@ -169,6 +174,10 @@ def test_only_the_single_answer_counts(response: str, answer: str | None) -> Non
         ("so $x=2$ and $y=3$", "x=2, y=3"),
         (r"either \boxed{2} or \boxed{3}", "2, 3"),
         ("<answer>4</answer><answer>5</answer>", None),
+        (r"<think>\boxed{5}", None),
+        (r"<think>\boxed{5}</think>", None),
+        (r"\boxed{5}</think>7", "7"),
+        ("<think>2 + 3</think>5<think/>7", "7"),
     ],
 )
 def test_last_answer_of_a_response(response: str, answer: str | None) -> None:
@@ -197,6 +206,9 @@ def test_looking_for_tags_takes_linear_time() -> None:
         "&lt;" * 50_000,
         "</" + " " * 100_000,
         "\\" * 100_000,
+        "<think>" * 20_000,
+        "<" + "a" * 100_000,
     ):
         assert extract_answer(text) is None
+        last_answer(text)
         assert not think_answer_format(text, truncated=False)

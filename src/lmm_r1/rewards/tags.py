@@ -7,8 +7,13 @@ import re
 import sys
 import unicodedata
 
-_WRITTEN = re.compile(r"<\s*(?:/\s*)?(think|answer)\b[^<>]*>", re.IGNORECASE)
-_SQUEEZED = re.compile(r"</?(think|answer)>", re.IGNORECASE)
+THINKING = ("think", "thinking", "thought", "thoughts", "reason", "reasoning", "analysis", "reflection", "scratchpad")
+"""Tags that models put around their thinking."""
+
+_NAME = rf"(?:\w+:)?(?P<name>answer|{'|'.join(THINKING)})"
+_WRITTEN = re.compile(rf"<\s*(?P<slash>/\s*)?{_NAME}\b[^<>]*>", re.IGNORECASE)
+_SQUEEZED = re.compile(rf"</?{_NAME}>", re.IGNORECASE)
+_TOKEN = re.compile(r"\[(?P<slash>/)?THINK\]|◁(?P<kimi>/)?think▷|<\|(?:begin|(?P<end>end))_of_thought\|>")
 _SPACE_OR_BACKSLASH = re.compile(r"[\s\\]+")
 _BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _INVISIBLE = re.compile(
@@ -51,11 +56,32 @@ def honest_tags(text: str, *names: str) -> list[re.Match[str]] | None:
         plain = visible(normalized(text))
         if len(_named(_WRITTEN, plain, names)) != len(written):
             return None
-    exact = [tag for tag in written if _SQUEEZED.fullmatch(tag.group())]
+    exact = [tag for tag in written if _SQUEEZED.fullmatch(_SPACE_OR_BACKSLASH.sub("", tag.group()))]
     if len(_named(_SQUEEZED, _SPACE_OR_BACKSLASH.sub("", plain), names)) > len(exact):
         return None
     return written
 
 
+def end_of_thinking(text: str) -> int | None:
+    """Where what counts begins: behind the last tag that closes a thinking, at 0 where nobody thinks.
+
+    None where a thinking is never closed, and where its tags are disguised. A closing tag needs no opening one: a
+    prompt may have written that. Names are not compared, so `<think>…</reasoning>` is closed.
+    """
+    tags = honest_tags(text, *THINKING)
+    if tags is None:
+        return None
+    tokens = list(_TOKEN.finditer(text)) if "THINK]" in text or "think▷" in text or "_of_thought|>" in text else []
+    depth = end = 0
+    for tag in sorted([*tags, *tokens], key=re.Match.start):
+        if any(tag.group(name) for name in tag.re.groupindex if name != "name"):
+            depth, end = max(depth - 1, 0), tag.end()
+        elif not tag.group().endswith("/>"):
+            depth += 1
+        elif not depth:
+            end = tag.end()
+    return None if depth else end
+
+
 def _named(pattern: re.Pattern[str], text: str, names: tuple[str, ...]) -> list[re.Match[str]]:
-    return [tag for tag in pattern.finditer(text) if tag[1].lower() in names]
+    return [tag for tag in pattern.finditer(text) if tag["name"].lower() in names]

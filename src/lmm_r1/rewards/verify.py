@@ -24,7 +24,7 @@ from lmm_r1.rewards.answers.tolerance import judge_number, judge_value
 from lmm_r1.rewards.answers.words import judge_text, judge_yes_no
 from lmm_r1.rewards.claim import Claim, Judge
 from lmm_r1.rewards.dotted import by_dotted_name
-from lmm_r1.rewards.extract import last_answer
+from lmm_r1.rewards.extract import after_thinking, last_answer
 from lmm_r1.rewards.limits import OutOfTime, time_limit
 
 PROCESSOR_SECONDS = 3.0
@@ -96,6 +96,7 @@ def verify(
     """Judges one answer against the gold, in this process where that is safe.
 
     `text` is the answer itself (`scope="answer"`) or a whole response whose last answer counts (`scope="response"`).
+    Thinking in it counts in neither case.
     Algebra is limited to `PROCESSOR_SECONDS`; off the main thread, where no limit can be set, it runs in a process of
     its own, which costs a second. Only a `VerifierPool` bounds memory and operations inside C as well: whoever judges
     what a policy wrote uses that.
@@ -104,7 +105,7 @@ def verify(
     """
     if scope not in ("answer", "response"):
         raise ValueError(f"scope is {scope!r}; it is 'answer' or 'response'")
-    answer = text if scope == "answer" else last_answer(text)
+    answer = after_thinking(text) if scope == "answer" else last_answer(text)
     claim = Claim(gold, answer or "", answer_type, tuple(choices), rules)
     quick = quick_verdict(claim)
     if quick is not None:
