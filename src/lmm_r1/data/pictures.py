@@ -1,4 +1,4 @@
-"""Pictures from files or from bytes, decoded to RGB."""
+"""Pictures from files or from bytes, found in a row and decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
+from lmm_r1.data.colours import as_rgb
 from lmm_r1.data.rows import BadRowError
 from lmm_r1.errors import UserError
 
@@ -43,7 +44,7 @@ def find_pictures(value: Any, folder: Path) -> tuple[Picture, ...]:
 
 
 def decode(picture: Picture, name: str) -> Image.Image:
-    """The first frame in RGB, upright, transparency laid over white.
+    """The first frame, as `colours.as_rgb` shows it.
 
     Args:
         name: what to call the picture in a message.
@@ -53,11 +54,8 @@ def decode(picture: Picture, name: str) -> Image.Image:
     """
     try:
         with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
-            upright = ImageOps.exif_transpose(image)
-            if not upright.has_transparency_data:
-                return upright.convert("RGB")
-            layer = upright.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name}: cannot be read as a picture ({error}); replace it or remove its row") from error
-    page = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-    return Image.alpha_composite(page, layer).convert("RGB")
+            return as_rgb(image)
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to, RuntimeError included.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "in no format that Pillow knows" if unknown else str(error) or type(error).__name__
+        raise UserError(f"{name}: cannot be read as a picture ({reason}); replace it or remove its row") from error
