@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -50,7 +51,8 @@ def test_a_run_killed_three_times_ends_like_one_that_was_not(uninterrupted, tmp_
 
 def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_stopped(tmp_path):
     run = ("stage=fre", *SMALL, "algorithm=ppo", "algorithm.resampling_rounds=2", "rollout=transformers")
-    train(*run, f"output_root={tmp_path / 'whole'}")
+    # No step of it is a multiple of this; the last is saved all the same.
+    train(*run, f"output_root={tmp_path / 'whole'}", "trainer.checkpoint_every=5")
     started = start("train.py", *run, f"output_root={tmp_path}", "trainer.checkpoint_every=2")
     folder = tmp_path / "fre" / "latest"
     while started.process.is_alive() and not (folder / "rollouts" / "step-000000-rank-0000.parquet").exists():
@@ -71,3 +73,11 @@ def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_
     # The export is the policy's alone, under the names that transformers knows.
     exported = safetensors.torch.load_file(whole / "export" / "model.safetensors")
     assert not any("critic" in name or name.startswith(("head", "policy")) for name in exported)
+    # A run with all its steps done makes what it lacks, and trains nothing.
+    shutil.rmtree(whole / "export")
+    (whole / "report.html").unlink()
+    summary, rows = (whole / "summary.json").read_text(), (whole / "metrics.csv").read_text()
+    train(f"resume={whole}", f"output_root={tmp_path}")
+    assert_equal(exported, safetensors.torch.load_file(whole / "export" / "model.safetensors"))
+    assert (whole / "report.html").is_file()
+    assert ((whole / "summary.json").read_text(), (whole / "metrics.csv").read_text()) == (summary, rows)

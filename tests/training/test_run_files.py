@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lmm_r1.data.synthetic import SyntheticDataset
+from lmm_r1.data.synthetic import SyntheticDataset, TraceDataset
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.seeds import read_summary
 from lmm_r1.reporting.run_folder import read_run
-from lmm_r1.training.checkpoints import newest_checkpoint, steps_in
+from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.lineage import data_fingerprint, resolve_start
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.odd_values import explain
+from tests.training.updating import trainer_of
 
 
 def rows(path):
@@ -133,6 +137,32 @@ def test_the_data_fingerprint_tells_data_apart_and_the_same_data_alike():
     assert data_fingerprint(synthetic()) == data_fingerprint(synthetic())
     assert data_fingerprint(synthetic()) != data_fingerprint(synthetic(seed=1))
     assert data_fingerprint(synthetic()) != data_fingerprint(synthetic(image_size=112))
+    half, most = (TraceDataset("train", 100, ["chain"], ["text_only"], (3, 4), 84, 0, share) for share in (0.5, 0.9))
+    assert data_fingerprint(half) != data_fingerprint(most) != data_fingerprint(synthetic())
+
+
+def test_a_data_fingerprint_asks_for_no_problem():
+    """Whose picture may be one that cannot be read, and that no step has asked for."""
+
+    class Unreadable(SyntheticDataset):
+        def __getitem__(self, index):
+            raise UserError("cannot be read as a picture")
+
+    class SomebodysOwn(list):
+        def __getitem__(self, index):
+            raise UserError("cannot be read as a picture")
+
+    arguments = ("train", 65_000, ["chain"], ["vision_only"], (3, 4), 84, 0)
+    assert data_fingerprint(Unreadable(*arguments)) == data_fingerprint(SyntheticDataset(*arguments))
+    assert data_fingerprint(SomebodysOwn([1, 2])) != data_fingerprint(SomebodysOwn([1]))
+
+
+@pytest.mark.parametrize(("done", "saved"), [(1, False), (3, True), (6, True), (7, True), (8, False)])
+def test_a_step_is_saved_where_one_is_due_and_when_it_is_the_last(monkeypatch, done, saved):
+    saver, taken = Checkpoints(Path("checkpoints"), Interrupts(), every=3, keep=2, steps=7), []
+    monkeypatch.setattr(saver, "save", lambda trainer, module: taken.append(module.steps_done))
+    saver.on_train_batch_end(trainer_of(), SimpleNamespace(steps_done=done), None, None, 0)
+    assert taken == [done] * saved
 
 
 ORDINARY = {

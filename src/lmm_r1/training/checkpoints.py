@@ -36,10 +36,12 @@ def weights_checksum(model: nn.Module) -> float:
 
 
 class Checkpoints(L.Callback):
-    """Saves weights, optimisers, schedule, steps done and random state every so many steps, and before stopping."""
+    """Saves weights, optimisers, schedule, steps done and random state every so many steps, before stopping, and when
+    the last step is done."""
 
-    def __init__(self, folder: Path, interrupts: Interrupts, *, every: int, keep: int) -> None:
-        self.folder, self.interrupts, self.every, self.keep = folder, interrupts, every, keep
+    def __init__(self, folder: Path, interrupts: Interrupts, *, every: int, keep: int, steps: int) -> None:
+        """Args: `steps` of the whole run."""
+        self.folder, self.interrupts, self.every, self.keep, self.steps = folder, interrupts, every, keep, steps
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -47,7 +49,7 @@ class Checkpoints(L.Callback):
         if self.interrupts.asked_to_stop(trainer):
             self.save(trainer, pl_module)
             trainer.should_stop = True
-        elif pl_module.steps_done % self.every == 0:
+        elif pl_module.steps_done % self.every == 0 or pl_module.steps_done == self.steps:
             self.save(trainer, pl_module)
 
     def save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -26,6 +26,7 @@ from lmm_r1.training import lineage
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.finish import SUMMARY, finish
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
@@ -170,7 +171,11 @@ def _fit(parts: Parts, training: Training) -> None:
     recorder = _recorder(parts, training, checkpoint)
     interrupts = Interrupts()
     saver = Checkpoints(
-        run.folder / "checkpoints", interrupts, every=settings.checkpoint_every, keep=settings.keep_checkpoints
+        run.folder / "checkpoints",
+        interrupts,
+        every=settings.checkpoint_every,
+        keep=settings.keep_checkpoints,
+        steps=settings.steps,
     )
     trainer = _lightning_trainer(parts, [interrupts, *training.callbacks, recorder, saver])
     data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
@@ -187,9 +192,12 @@ def _fit(parts: Parts, training: Training) -> None:
         loader = StepLoader(data, schedule, training.collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
         if interrupts.received is None and trainer.is_global_zero:
-            save_export(module.policy, training.processor, run.folder / "export")
-            _write_summary(parts, training, recorder)
-            write_report(run.folder)
+            products = {
+                "export": lambda: save_export(module.policy, training.processor, run.folder / "export"),
+                SUMMARY: lambda: _write_summary(parts, training, recorder),
+                "report.html": lambda: write_report(run.folder),
+            }
+            finish(run.folder, products, steps=module.steps_done, trained=module.steps_done > first_step)
             log.info("finished: %s", run.folder)
     finally:
         training.sampler.close()
@@ -287,4 +295,4 @@ def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None
         "versions": lineage.versions(),
         "git_commit": lineage.git_commit(),
     }
-    write_text(parts.run.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_text(parts.run.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -14,6 +15,9 @@ from lmm_r1.types import RENDERINGS, Problem
 
 SIZE_KEYS = {"train": "dataset.size", "validation": "dataset.validation_size", "test": "benchmark.size"}
 """The splits, and the key that sets the size of each."""
+
+FINGERPRINTED = 64
+"""Entries that a fingerprint looks at, besides the settings: they change when a family's own rules do."""
 
 ATTEMPTS = 2000
 """Draws before a split counts as exhausted: one draw in ten hits the smaller splits."""
@@ -90,6 +94,13 @@ class SyntheticDataset:
         which = random.randrange(len(self._families))
         rendering = random.choice(self.renderings)
         return Item(index, self._families[which], self._draw(which, random), rendering)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the settings and evenly spaced entries, none of them drawn."""
+        places = range(0, len(self), max(1, len(self) // FINGERPRINTED))
+        items = [(item.family.name, item.latent, item.rendering) for item in map(self.item, places)]
+        settings = (self.split, self.size, self.renderings, self.image_size, self.seed, self._levels, items)
+        return sha256(repr(settings).encode()).hexdigest()
 
     def problem(self, item: Item) -> Problem:
         """Render an entry: write its question and draw its figure."""
@@ -173,6 +184,9 @@ class TraceDataset:
 
     def __len__(self) -> int:
         return len(self.problems)
+
+    def fingerprint(self) -> str:
+        return sha256(f"{self.problems.fingerprint()} {sorted(self._shares.items())}".encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Problem, str]:
         item = self.problems.item(index)
