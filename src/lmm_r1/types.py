@@ -57,6 +57,16 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What is known of a problem before its pictures are decoded. Made by `data`; read by the checks before a run."""
+
+    problem: Problem
+    """Without its pictures."""
+    image_sizes: tuple[tuple[int, int], ...]
+    """Width and height in pixels of each picture; of a photograph that is to be turned, either way round."""
+
+
+@dataclass(frozen=True)
 class Completion:
     """One sampled answer. Made by a rollout engine; read by rewards, training and the rollout store."""
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.data.local import LocalDataset
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError, UserError
 from lmm_r1.types import IMAGE_MARKER
 
 
@@ -253,6 +253,90 @@ def test_start_and_stop_part_the_usable_rows(tmp_path):
     for bounds in ({"start": 10}, {"stop": 0}, {"start": -1}, {"stop": -2}):
         with pytest.raises(UserError, match="start="):
             LocalDataset(path, **bounds)
+
+
+def test_a_slice_has_the_bad_rows_that_stand_in_it(tmp_path, caplog):
+    rows = ["oops", {"question": "0", "answer": "1"}, "oops", {"question": "1", "answer": "1"}, "oops"]
+    path = write(tmp_path, rows)
+    with caplog.at_level(logging.WARNING):
+        head, tail = LocalDataset(path, stop=1), LocalDataset(path, start=1)
+    assert [bad.line for bad in head.bad_rows] == [1]
+    assert [bad.line for bad in tail.bad_rows] == [3, 5]
+    assert ["left out 2 rows" in message for message in caplog.messages] == [False, True]
+
+
+def test_a_slice_that_leaves_nothing_names_the_settings(tmp_path):
+    path = write(tmp_path, [{"question": "q", "answer": "1"}] * 12)
+    with pytest.raises(UserError, match=r"dataset\.train_start=200.*12 usable.*lower dataset\.validation_size"):
+        LocalDataset(path, start=200)
+    with pytest.raises(UserError, match=r"benchmark\.start=200"):
+        LocalDataset(path, start=200, group="benchmark")
+
+
+def test_the_message_shows_the_path_of_a_missing_picture(tmp_path, caplog):
+    rows = [{"question": "q", "answer": "1", "image": f"pictures/{name}.png"} for name in ("gone", "lost")]
+    with caplog.at_level(logging.WARNING):
+        problems = LocalDataset(write(tmp_path, [*rows, {"question": "q", "answer": "1"}]))
+    assert f"picture file missing (2: line 1, 2), the first {tmp_path / 'pictures' / 'gone.png'}" in caplog.text
+    assert [bad.detail for bad in problems.bad_rows] == [
+        str(tmp_path / "pictures" / f"{n}.png") for n in ("gone", "lost")
+    ]
+
+
+def test_a_name_that_no_file_can_have_is_a_bad_row(tmp_path):
+    rows = [{"question": "q", "answer": "1", "image": "x" * 5000}, {"question": "q", "answer": "1", "image": "a\x00b"}]
+    problems = LocalDataset(write(tmp_path, [*rows, {"question": "q", "answer": "1"}]))
+    assert [bad.reason for bad in problems.bad_rows] == ["picture file missing"] * 2
+    assert len(problems.bad_rows[0].detail) < 400
+
+
+def test_half_a_character_is_a_bad_row(tmp_path):
+    rows = [
+        {"question": "\ud83d", "answer": "1"},
+        {"question": "q", "answer": "\ude00"},
+        {"question": "q", "answer": "1", "options": ["a", "\ud83d"]},
+        {"question": "\U0001f600", "answer": "1"},
+    ]
+    problems = LocalDataset(write(tmp_path, rows), choices_field="options")
+    assert [bad.line for bad in problems.bad_rows] == [1, 2, 3]
+    assert problems[0].question == "\U0001f600"
+
+
+def test_an_outline_has_all_but_the_pictures_and_reads_no_more_than_their_headers(tmp_path):
+    whole = png(size=(80, 60))
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "none.png").write_bytes(b"")
+    rows = [{"question": "q", "answer": "1", "image": name} for name in ("cut.png", "none.png")]
+    problems = LocalDataset(write(tmp_path, rows))
+    outline = problems.outline(0)
+    assert outline.image_sizes == ((80, 60),)
+    assert (outline.problem.question, outline.problem.images) == (f"{IMAGE_MARKER}q", ())
+    with pytest.raises(BadRowError, match=r"cut\.png"):
+        problems[0]
+    with pytest.raises(BadRowError, match=r"none\.png"):
+        problems.outline(1)
+
+
+def test_what_a_row_is_called_for_its_order_does_not_depend_on_other_rows(tmp_path):
+    (tmp_path / "one.png").write_bytes(png())
+    rows = [{"question": f"{n}", "answer": "1", "image": "one.png"} for n in range(4)]
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "one.png").write_bytes(png())
+    whole = LocalDataset(write(tmp_path, rows))
+    without = LocalDataset(write(tmp_path / "moved", [rows[0], *rows[2:]]))
+    assert len(set(whole.order_keys())) == 4
+    assert without.order_keys() == [whole.order_keys()[place] for place in (0, 2, 3)]
+
+
+def test_a_fingerprint_changes_with_the_text_and_with_a_pictures_file(tmp_path):
+    (tmp_path / "one.png").write_bytes(png())
+    rows = [{"question": "q", "answer": "1", "image": "one.png"}]
+    first = LocalDataset(write(tmp_path, rows)).fingerprint()
+    assert LocalDataset(write(tmp_path, rows)).fingerprint() == first
+    (tmp_path / "one.png").write_bytes(png(size=(9, 6)))
+    second = LocalDataset(write(tmp_path, rows)).fingerprint()
+    third = LocalDataset(write(tmp_path, [{**rows[0], "question": "other"}])).fingerprint()
+    assert len({first, second, third}) == 3
 
 
 def test_a_data_set_can_be_sent_to_a_loader_process(tmp_path):

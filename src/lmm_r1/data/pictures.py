@@ -16,6 +16,9 @@ from lmm_r1.errors import UserError
 Picture = Path | bytes
 """An encoded picture: its file, or the bytes that a file would hold."""
 
+LONGEST_PATH = 300
+"""Characters of a path that a message shows."""
+
 
 def find_pictures(value: Any, folder: Path) -> tuple[Picture, ...]:
     """The pictures that a row's field names, none decoded yet.
@@ -38,9 +41,21 @@ def find_pictures(value: Any, folder: Path) -> tuple[Picture, ...]:
     if not isinstance(value, str):
         raise BadRowError(f"picture given as {type(value).__name__}")
     path = folder / value
-    if not path.is_file():
-        raise BadRowError("picture file missing")
+    if not _is_file(path):
+        raise BadRowError("picture file missing", _shown(path))
     return (path,)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, such as a picture's own data
+        return False
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}…"
 
 
 def decode(picture: Picture, name: str) -> Image.Image:

@@ -10,28 +10,27 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError, UserError
 
 Row = Mapping[str, Any]
 
 
-class BadRowError(Exception):
-    """Why one row cannot be used; the reader of the file records it and goes on."""
-
-
-def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRowError]]:
+def read_rows(path: Path, key: str = "dataset.path") -> Iterator[tuple[int, Row | BadRowError]]:
     """Every row with its line (JSONL) or its place (parquet), counted from 1; blank lines are passed over.
+
+    Args:
+        key: the setting that named the file, for messages.
 
     Raises:
         UserError: when the file is missing, of another kind, or not a parquet file at all.
     """
     if not path.is_file():
-        raise UserError(f"dataset.path={path}: no such file")
+        raise UserError(f"{key}={path}: no such file")
     if path.suffix == ".jsonl":
         return _read_jsonl(path)
     if path.suffix == ".parquet":
-        return _read_parquet(path)
-    raise UserError(f"dataset.path={path}: give a file whose name ends in .jsonl or .parquet")
+        return _read_parquet(path, key)
+    raise UserError(f"{key}={path}: give a file whose name ends in .jsonl or .parquet")
 
 
 def field(row: Row, name: str) -> Any:
@@ -60,10 +59,10 @@ def _parse(line: bytes) -> Row | BadRowError:
     return row if isinstance(row, dict) else BadRowError("not a JSON object")
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[int, Row | BadRowError]]:
+def _read_parquet(path: Path, key: str) -> Iterator[tuple[int, Row | BadRowError]]:
     try:
         table = pyarrow.parquet.ParquetFile(path)
     except pyarrow.ArrowInvalid as error:
-        raise UserError(f"dataset.path={path}: not a parquet file ({error})") from error
+        raise UserError(f"{key}={path}: not a parquet file ({error})") from error
     rows = (row for batch in table.iter_batches(batch_size=256) for row in batch.to_pylist())
     return enumerate(rows, start=1)
