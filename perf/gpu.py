@@ -49,6 +49,7 @@ from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.collate import collate
 from lmm_r1.training.plan_memory import pass_dtype
+from lmm_r1.training.precision import lightning_precision
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.step_costs import passes_of
@@ -197,7 +198,7 @@ class Plan:
             accelerator=settings.accelerator,
             devices=settings.devices,
             strategy="auto",
-            precision=settings.precision,
+            precision=lightning_precision(settings.precision),
             max_epochs=1,
             callbacks=[measure],
             logger=False,

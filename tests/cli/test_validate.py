@@ -85,6 +85,9 @@ def evaluation_message(*overrides: str) -> str:
         ["trainer.threads=0"],
         ["trainer.precision=bf16-true"],
         ["trainer.precision=64"],
+        ["trainer.precision=16-mixed"],
+        ["trainer.precision=bf16-mixed", "model.dtype=bfloat16"],
+        ["trainer.precision=bf16-true", "model=tiny_lora"],
         ["trainer.accelerator=cuda"],
         ["model.dtype=float16"],
         ["model.min_pixels=10000", "model.max_pixels=5000"],
@@ -118,6 +121,8 @@ def test_contradictory_settings_name_both_sides():
     assert "trainer.devices=2" in training_message("trainer.prompts_per_step=7", "trainer=ddp_cpu")
     assert "model.max_pixels=5000" in training_message("model.min_pixels=10000", "model.max_pixels=5000")
     assert "model.dtype=float32" in training_message("trainer.precision=bf16-true")
+    message = training_message("trainer.precision=bf16-mixed", "model.dtype=bfloat16")
+    assert "model.dtype=bfloat16; only under adapters (model.lora)" in message
     assert "rollout.engine.max_model_len" in training_message("rollout.max_new_tokens=5000")
     assert "256 completions" in training_message("algorithm.mini_batches=7")
     assert "128 completions" in training_message("algorithm.mini_batches=7", "trainer=ddp_cpu")

@@ -93,6 +93,16 @@ def test_engine_and_trainer_agree_before_and_after_an_update(engine, policy, pro
         perturb(policy)
 
 
+def test_weights_in_other_numbers_are_sampled_with_in_the_engine_s_own(engine, policy, processor, problems) -> None:
+    coarse = {name: weight.bfloat16() for name, weight in merged_state_dict(policy).items()}
+    engine.load_weights(coarse, 0)
+    policy.load_state_dict(coarse)
+    for group in engine.generate(problems, SAMPLING, SEEDS):
+        expected = trainer_logprobs(policy, processor, group, SAMPLING.temperature)
+        for completion, logprobs in zip(group.completions, expected, strict=True):
+            torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs, rtol=0, atol=1e-3)
+
+
 def test_an_update_changes_what_is_sampled(engine, policy, problems) -> None:
     engine.load_weights(merged_state_dict(policy), 0)
     before = engine.generate(problems, SAMPLING, SEEDS)

@@ -45,6 +45,16 @@ def test_adapters_fit_where_all_weights_do_not():
     assert plan_of(PAPER, "model=qwen2_5_vl_3b_lora", device="h100").fits
 
 
+def test_adapters_and_all_that_goes_with_them_are_float32_on_weights_of_either_kind():
+    lora = (PAPER, "model=qwen2_5_vl_3b_lora", "algorithm=grpo", "trainer.devices=1")
+    full, half = plan_of(*lora), plan_of(*lora, "model.dtype=bfloat16")
+    adapters = 4 * full.counts.adapters
+    assert full.memory["weights"] == 4 * full.counts.model + adapters
+    assert half.memory["weights"] == 2 * full.counts.model + adapters
+    assert full.memory["gradients"] == half.memory["gradients"] == adapters
+    assert full.memory["optimiser"] == half.memory["optimiser"] == 2 * adapters
+
+
 def test_processes_share_the_moments_and_nothing_else():
     one, eight = plan_of(PAPER, "trainer.devices=1"), plan_of(PAPER, "trainer.devices=8")
     assert one.memory["optimiser"] == 2 * one.memory["weights"] == 8 * eight.memory["optimiser"]

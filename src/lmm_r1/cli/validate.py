@@ -25,7 +25,7 @@ from lmm_r1.errors import UserError
 STAGES = ("sft", "fre", "mgt")
 DTYPES = ("float32", "bfloat16")
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "float32", "bf16-true": "bfloat16"}
-"""Lightning's precision, and the weights that it works on."""
+"""What passes are made in, and the weights that they work on; adapters are float32 on weights of either kind."""
 ATTENTION = ("sdpa", "flex_attention")
 ACCELERATORS = ("cpu", "gpu")
 FAMILIES = ("chain", "grid", "bars", "count", "shape", "triangle", "function", "chart", "table")
@@ -239,10 +239,14 @@ def _check_trainer(config: Config) -> None:
     }.items():
         whole_number(config, f"trainer.{key}", least)
     optional_whole_number(config, "trainer.threads", 1)
-    if config["model"]["dtype"] != PRECISIONS[precision]:
+    dtype, on_adapters = (
+        config["model"]["dtype"],
+        precision == "bf16-mixed" and lookup(config, "model.lora") is not None,
+    )
+    if dtype != PRECISIONS[precision] and not on_adapters:
+        hint = "; only under adapters (model.lora) may they be bfloat16" if precision == "bf16-mixed" else ""
         raise UserError(
-            f"trainer.precision={precision}: works on {PRECISIONS[precision]} weights, but "
-            f"model.dtype={config['model']['dtype']}"
+            f"trainer.precision={precision}: works on {PRECISIONS[precision]} weights, but model.dtype={dtype}{hint}"
         )
     if accelerator == "cpu" and config["model"]["attention"] == "flex_attention":
         raise UserError("model.attention=flex_attention: needs a GPU; take sdpa")

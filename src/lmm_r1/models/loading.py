@@ -135,7 +135,8 @@ def _with_adapters(model: Qwen2_5_VLForConditionalGeneration, lora: LoraSettings
         exclude_modules=r".*\.visual\..*" if freeze_vision else None,
     )
     try:
-        return get_peft_model(model, settings)
+        # Adapters in float32 on weights of any kind: in bfloat16 most of their steps would be lost to rounding.
+        return get_peft_model(model, settings, autocast_adapter_dtype=True)
     except ValueError as error:
         raise UserError(
             f"model.lora.target_modules={list(lora.target_modules)} names no layer of this model; "

@@ -62,7 +62,9 @@ class _TokenLogprobs(torch.autograd.Function):
         with_entropy: bool,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        logprobs, normaliser, entropy = (torch.zeros(len(hidden), device=hidden.device) for _ in range(3))
+        logprobs, normaliser, entropy = (
+            torch.zeros(len(hidden), dtype=torch.float32, device=hidden.device) for _ in range(3)
+        )
         product_weight = weight.to(dtype)
         for chunk in _chunks(hidden):
             logits = _logits(hidden[chunk].to(dtype), product_weight, temperature, banned)

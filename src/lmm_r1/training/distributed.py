@@ -28,6 +28,7 @@ def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
     """Replace the gradients by their sum over processes.
 
     A parameter that no micro-batch of this process used takes part with zeros, so that the processes stay in step.
+    They are summed in float32, whatever they are kept in.
     """
     if trainer.world_size == 1:
         return
@@ -35,8 +36,9 @@ def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    for gradients in torch._utils._take_tensors([parameter.grad for parameter in parameters], MESSAGE_BYTES):
-        flat = torch._utils._flatten_dense_tensors(gradients)
+    size = MESSAGE_BYTES * min(parameter.dtype.itemsize for parameter in parameters) // 4
+    for gradients in torch._utils._take_tensors([parameter.grad for parameter in parameters], size):
+        flat = torch._utils._flatten_dense_tensors(gradients).float()
         torch.distributed.all_reduce(flat)
         for gradient, summed in zip(gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
             gradient.copy_(summed)

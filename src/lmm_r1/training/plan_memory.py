@@ -72,14 +72,16 @@ def training_memory(
         longest: tokens of a prompt with a completion as long as it may be.
     """
     numbers, each, in_passes = counts(architecture, model), BYTES[model.dtype], BYTES[pass_dtype(trainer.precision)]
+    # Adapters are float32 on weights of any kind, and so are their gradients and moments.
+    learning = BYTES["float32"] if model.lora is not None else each
     message = MESSAGE_BYTES if trainer.devices > 1 else 0
     # Several processes share the optimiser's two moments out among them (`training.optimiser`).
-    moments = 2 * numbers.trained * each // trainer.devices
+    moments = 2 * numbers.trained * learning // trainer.devices
     shared_tower = numbers.vision if model.freeze_vision else 0
     copied = algorithm.kl_coef != 0 and model.lora is None
     memory = {
-        "weights": (numbers.model + numbers.adapters) * each,
-        "gradients": numbers.trained * each + message,
+        "weights": numbers.model * each + numbers.adapters * learning,
+        "gradients": numbers.trained * learning + message,
         "optimiser": moments,
         "reference": (numbers.model - shared_tower) * each if copied else 0,
         "critic": 0,
@@ -88,8 +90,8 @@ def training_memory(
     }
     if algorithm.critic is not None and algorithm.critic.own_model:
         # Its gradients come when the policy's are gone.
-        own = numbers.model - numbers.head - shared_tower + numbers.adapters
-        memory["critic"] = own * each + moments
+        own = (numbers.model - numbers.head - shared_tower) * each + numbers.adapters * learning
+        memory["critic"] = own + moments
     return memory
 
 

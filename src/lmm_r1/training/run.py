@@ -33,6 +33,7 @@ from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
+from lmm_r1.training.precision import RoundingNotice, lightning_precision
 from lmm_r1.training.recorder import Recorder
 from lmm_r1.training.replicas import Replicas
 from lmm_r1.training.rollout_callback import RolloutCallback
@@ -177,7 +178,7 @@ def _fit(parts: Parts, training: Training) -> None:
         keep=settings.keep_checkpoints,
         steps=settings.steps,
     )
-    trainer = _lightning_trainer(parts, [interrupts, *training.callbacks, recorder, saver])
+    trainer = _lightning_trainer(parts, [RoundingNotice(), interrupts, *training.callbacks, recorder, saver])
     data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
     schedule = PromptSchedule(
         size=len(data),
@@ -267,7 +268,7 @@ def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
         # A run starts its own processes, also inside a scheduler's job, which Lightning would take for the launcher.
         plugins=[LightningEnvironment()],
         strategy=Replicas() if settings.devices > 1 else "auto",
-        precision=settings.precision,
+        precision=lightning_precision(settings.precision),
         max_epochs=1,
         callbacks=callbacks,
         logger=False,

@@ -26,7 +26,7 @@ class ModelSettings:
     path: str
     """A Hugging Face folder or hub id."""
     dtype: str
-    """Of the trained weights, `float32` or `bfloat16`; the engine's is its own setting."""
+    """Of the weights, `float32` or `bfloat16`; adapters are float32 on either. The engine's is its own setting."""
     attention: str
     """`sdpa`, or on a GPU `flex_attention`; see `lmm_r1.models.shared_prefix`."""
     freeze_vision: bool
@@ -147,7 +147,9 @@ class TrainerSettings:
     devices: int
     """Processes, each with a device, a copy of the policy and an engine of its own."""
     precision: str
-    """Lightning's precision, e.g. `32-true`, `bf16-mixed` (float32 master weights) or `bf16-true`."""
+    """What the passes are made in: `32-true`, `bf16-mixed` (on float32 weights, or under adapters on bfloat16 ones) or
+    `bf16-true` (on bfloat16 weights); see `lmm_r1.training.precision`. Log-probabilities, advantages, losses, metrics
+    and sums over processes are float32 in each."""
     steps: int
     """RL steps: one rollout and its updates each."""
     prompts_per_step: int

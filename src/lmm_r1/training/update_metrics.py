@@ -15,8 +15,8 @@ class UpdateMetrics:
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
         self.rows = {name: row for row, name in enumerate(names)}
-        self.totals = torch.zeros(len(names), device=device)
-        self.weights = torch.zeros(len(names), device=device)
+        self.totals = torch.zeros(len(names), dtype=torch.float32, device=device)
+        self.weights = torch.zeros_like(self.totals)
 
     def add(self, name: str, total: torch.Tensor | float, weight: torch.Tensor | float) -> None:
         """Let `total`, a sum of `weight` values, take part in the mean of `name`."""
