@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.run_folder import link_latest, write_config
+from lmm_r1.cli.run_lock import claimed
+from tests.running import run
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +59,32 @@ def test_a_question_is_answered_before_anything_heavy_is_imported(run_script, tm
     assert expected in outcome.out
     assert outcome.heavy == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("script", "stage"), [("train", "fre"), ("eval", "eval")])
+def test_a_second_process_in_a_folder_ends_before_anything_heavy_is_imported(run_script, tmp_path, script, stage):
+    folder = tmp_path / "outputs" / stage / "run"
+    folder.mkdir(parents=True)
+    write_config(folder, plain(compose_config(script, [])), f"python {script}.py")
+    link_latest(folder)
+    with claimed(folder, 0):
+        outcome = run_script(f"{script}.py", "resume=latest", folder=tmp_path)
+    assert (outcome.code, outcome.heavy) == (2, [])
+    assert outcome.error.count("\n") == 1 and "is at work there" in outcome.error
+
+
+def test_a_start_that_fails_leaves_its_log_and_latest_where_it_was(tmp_path):
+    fre = tmp_path / "outputs" / "fre"
+    earlier = fre / "earlier"
+    earlier.mkdir(parents=True)
+    link_latest(earlier)
+    (tmp_path / "rows.jsonl").write_text('{"question": "1 + 1?", "answer": "two apples"}\n' * 8)
+    local = ("dataset=local", "dataset.path=rows.jsonl", "dataset.answer_type=bbox", "dataset.validation_size=4")
+    script = str(Path(__file__).resolve().parents[2] / "train.py")
+    output = run(script, "debug=tiny", *local, expect=2, folder=tmp_path)
+    (failed,) = (path for path in fre.iterdir() if path.name not in ("earlier", "latest"))
+    assert sorted(path.name for path in failed.iterdir()) == ["audit.jsonl", "train.log"]
+    assert (fre / "latest").resolve() == earlier
+    log = (failed / "train.log").read_text()
+    (line,) = (line for line in output.splitlines() if line.startswith("error: "))
+    assert line in log and "python train.py debug=tiny dataset=local" in log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,16 @@ from rich.console import Console
 
 from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_evaluation_inputs
-from lmm_r1.cli.run_folder import (
-    folder_to_resume,
-    link_latest,
-    read_config,
-    rescored_config,
-    resumed_config,
-    write_config,
-)
+from lmm_r1.cli.run_folder import folder_to_resume, read_config, rescored_config, resumed_config, write_config
+from lmm_r1.cli.run_lock import claimed
+from lmm_r1.cli.run_start import starting
 from lmm_r1.cli.user_errors import one_line_errors
 from lmm_r1.cli.validate import validate_evaluation
 
 Config = dict[str, Any]
+LOG_FILE = "eval.log"
 
 
 class EvalCommand:
@@ -58,10 +55,18 @@ class EvalCommand:
 
 def evaluate(composed: DictConfig) -> None:
     """Evaluate what was composed: generate and store, score, print the table."""
-    with one_line_errors():
-        folder = Path(HydraConfig.get().runtime.output_dir)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    goes_on = (composed.resume or composed.rescore) is not None
+    with (
+        one_line_errors(),
+        claimed(folder, 0),
+        starting(folder, resumed=goes_on) as begun,
+        ending_in_log(folder / LOG_FILE, 0),
+    ):
         config = _open_folder(plain(composed), folder)
-        results = _score(config, folder) if config["rescore"] is not None else _generate_and_score(config, folder)
+        rescores = config["rescore"] is not None
+        results = _score(config, folder) if rescores else _generate_and_score(config, folder, begun)
+        begun()
         Console().print(results.table())
         Console().print(f"{folder / 'results.json'}", soft_wrap=True)
 
@@ -85,9 +90,10 @@ def _open_folder(composed: Config, folder: Path) -> Config:
     if path.is_dir():
         # Through links such as `latest`, which may point elsewhere tomorrow.
         config["model"]["path"] = str(path.resolve())
+    command = f"python eval.py {shlex.join(overrides)}"
+    append_line(folder / LOG_FILE, command)
     if earlier is None or config["rescore"] is not None:
-        write_config(folder, {**config, "rescore": None}, f"python eval.py {shlex.join(overrides)}")
-    link_latest(folder)
+        write_config(folder, {**config, "rescore": None}, command)
     return config
 
 
@@ -101,7 +107,7 @@ def _score(config: Config, folder: Path) -> Any:
         reward.close()
 
 
-def _generate_and_score(config: Config, folder: Path) -> Any:
+def _generate_and_score(config: Config, folder: Path, begun: Callable[[], None]) -> Any:
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.evaluation.benchmark import evaluate as evaluate_benchmark
     from lmm_r1.types import Sampling
@@ -125,6 +131,7 @@ def _generate_and_score(config: Config, folder: Path) -> Any:
                 "benchmark": json.dumps(config["benchmark"]["problems"]),
                 "images": config["images"],
             },
+            begun,
         )
     finally:
         engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
@@ -14,14 +15,21 @@ from lmm_r1.atomic_files import replacing, write_text
 from lmm_r1.cli.checks import Config
 from lmm_r1.errors import UserError
 
+log = logging.getLogger(__name__)
+
 CONFIG_FILE = "config.yaml"
 CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "logger", "plan", "expected")
 """What may differ from the stored configuration; none of it touches a step that was already made."""
 
 
+def process_number() -> int:
+    """Which of a run's processes this is: Lightning starts those after the first with their LOCAL_RANK."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def is_first_process() -> bool:
-    """Whether this process writes what a run has once: Lightning starts the others with their LOCAL_RANK."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this process writes what a run has once."""
+    return process_number() == 0
 
 
 def write_config(folder: Path, config: dict[str, Any], command: str) -> None:
@@ -38,8 +46,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def link_latest(folder: Path) -> None:
-    """Point the link `latest` beside `folder` at it, in one step."""
-    with replacing(folder.parent / "latest") as partial:
+    """Point the link `latest` beside `folder` at it, in one step; a folder of that name stays what it is."""
+    latest = folder.parent / "latest"
+    if latest.is_dir() and not latest.is_symlink():
+        log.warning("%s is a folder, not a link, so it does not come to mean %s", latest, folder)
+        return
+    with replacing(latest) as partial:
         partial.symlink_to(folder.name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,12 @@ from omegaconf import DictConfig
 
 from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_training_inputs
 from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
-from lmm_r1.cli.run_folder import (
-    folder_to_resume,
-    is_first_process,
-    link_latest,
-    read_config,
-    resumed_config,
-    write_config,
-)
+from lmm_r1.cli.run_folder import folder_to_resume, process_number, read_config, resumed_config, write_config
+from lmm_r1.cli.run_lock import claimed
+from lmm_r1.cli.run_start import starting
 from lmm_r1.cli.starting_run import starting_folder
 from lmm_r1.cli.user_errors import one_line_errors
 from lmm_r1.cli.validate import validate_training
@@ -34,6 +30,7 @@ if TYPE_CHECKING:
     from lmm_r1.training.run import Parts
 
 Config = dict[str, Any]
+LOG_FILE = "train.log"
 
 
 class TrainCommand:
@@ -74,10 +71,15 @@ class TrainCommand:
 
 def train(composed: DictConfig) -> None:
     """Run what was composed: prepare the run's folder, build the parts, train."""
-    with one_line_errors():
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        config = _open_folder(composed, folder) if is_first_process() else read_config(folder)
-        run(config, folder)
+    folder, process = Path(HydraConfig.get().runtime.output_dir), process_number()
+    with one_line_errors(), claimed(folder, process):
+        if process == 0:
+            resumed = composed.resume is not None
+            with starting(folder, resumed=resumed) as begun, ending_in_log(folder / LOG_FILE, process):
+                run(_open_folder(composed, folder), folder, begun)
+        else:
+            with ending_in_log(folder / LOG_FILE, process):
+                run(read_config(folder), folder, lambda: None)
 
 
 def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Path | None]:
@@ -90,30 +92,31 @@ def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Pa
 
 
 def _open_folder(composed: DictConfig, folder: Path) -> Config:
-    """Write the configuration into the folder and make it the latest of its stage."""
+    """Write the configuration into the folder."""
     overrides = list(HydraConfig.get().overrides.task)
     config, resumed = final_config(plain(composed), overrides)
     if config["init_from"] is not None:
         config["init_from"] = str(starting_folder(config["init_from"], Path(config["output_root"])))
+    command = f"python train.py {shlex.join(overrides)}"
+    append_line(folder / LOG_FILE, command)
     if resumed is None or config != read_config(folder):
-        write_config(folder, config, f"python train.py {shlex.join(overrides)}")
-    link_latest(folder)
+        write_config(folder, config, command)
     return config
 
 
-def run(config: Config, folder: Path) -> None:
-    """Build what the configuration names, and train."""
+def run(config: Config, folder: Path, begun: Callable[[], None]) -> None:
+    """Build what the configuration names, and train. `begun` is called when the run's first result is on the disk."""
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.training.run import run_reinforcement, run_supervised
 
-    parts = _parts(config, folder)
+    parts = _parts(config, folder, begun)
     if config["stage_name"] == "sft":
         run_supervised(parts, instantiate(config["sft"], _convert_="all"))
     else:
         run_reinforcement(parts, instantiate(config["algorithm"], _convert_="all"))
 
 
-def _parts(config: Config, folder: Path) -> Parts:
+def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
     from lmm_r1.training.run import Parts
     from lmm_r1.training.settings import RunSettings
 
@@ -137,6 +140,7 @@ def _parts(config: Config, folder: Path) -> Parts:
         reward=build("reward"),
         loggers=_loggers(config, folder),
         config=config,
+        begun=begun,
     )
 
 

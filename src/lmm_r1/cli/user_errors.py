@@ -18,15 +18,16 @@ def one_line_errors() -> Iterator[None]:
     """Print a `UserError` without its traceback and exit; every other exception passes unchanged."""
     try:
         yield
-    except UserError as error:
-        _exit(error)
-    except InstantiationException as error:
-        # Hydra wraps what a constructor raises.
-        if not isinstance(error.__cause__, UserError):
+    except Exception as error:
+        mistake = user_error_in(error)
+        if mistake is None:
             raise
-        _exit(error.__cause__)
+        print(f"error: {mistake}", file=sys.stderr)
+        raise SystemExit(EXIT_CODE) from None
 
 
-def _exit(error: UserError) -> None:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    raise SystemExit(EXIT_CODE) from None
+def user_error_in(error: BaseException) -> str | None:
+    """The one line of a `UserError`, also where Hydra has wrapped it because a constructor raised it; else None."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) if isinstance(error, UserError) else None

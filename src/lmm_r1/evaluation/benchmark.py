@@ -11,7 +11,7 @@ An interrupted generation goes on where it stopped; a changed reward only needs 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +50,7 @@ def evaluate(
     seed: int,
     batch_size: int,
     provenance: Mapping[str, str] | None = None,
+    begun: Callable[[], None] = lambda: None,
 ) -> Results:
     """Generate what is not yet stored in `folder`, then score everything.
 
@@ -58,8 +59,9 @@ def evaluate(
         batch_size: problems in one call of the engine, and in one shard on disk.
         provenance: what else decides the answers, such as the model's path and the data set's options; a stored
             generation is only continued under the same.
+        begun: called once the first answers are on the disk.
     """
-    run_benchmark(engine, problems, sampling, folder, batch_size, seed, provenance)
+    run_benchmark(engine, problems, sampling, folder, batch_size, seed, provenance, begun)
     return score_benchmark(folder, scorer)
 
 
@@ -71,6 +73,7 @@ def run_benchmark(
     batch_size: int,
     seed: int,
     provenance: Mapping[str, str] | None = None,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """Store the completions of all problems, shard by shard, leaving alone the shards that are there and sound.
 
@@ -93,6 +96,8 @@ def run_benchmark(
     store = RolloutStore(folder / "completions")
     store.set_damaged_aside()
     stored = set(store.steps())
+    if stored:
+        begun()
     for shard, start in enumerate(range(0, len(problems), batch_size)):
         if shard in stored:
             continue
@@ -100,6 +105,9 @@ def run_benchmark(
         batch = [problems[index] for index in indices]
         seeds = [sampling_seed(seed, 0, index) for index in indices]
         store.write(engine.generate(batch, sampling, seeds), step=shard, rank=0)
+        if not stored:
+            begun()
+        stored.add(shard)
 
 
 def score_benchmark(folder: Path, scorer: Scorer) -> Results:

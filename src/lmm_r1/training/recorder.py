@@ -48,11 +48,13 @@ class Recorder(L.Callback):
         steps: int,
         validate_every: int,
         sample_table_rows: int,
+        begun: Callable[[], None],
     ) -> None:
-        """Args: `measured` gives the metrics of the step at hand; `table` is None in every process but the first."""
+        """Args: `measured` gives the metrics of the step at hand; `table` is None in every process but the first, and
+        `begun` is called there once row 0 is in it."""
         self.measured, self.validator, self.table, self.loggers = measured, validator, table, loggers
         self.phases, self.machine, self.steps, self.validate_every = phases, machine, steps, validate_every
-        self.sample_table_rows = sample_table_rows
+        self.sample_table_rows, self.begun = sample_table_rows, begun
         self.initial_validation: dict[str, float] = {}
         self.last_validation: dict[str, float] = {}
         self._explained: set[str] = set()
@@ -72,6 +74,8 @@ class Recorder(L.Callback):
         if pl_module.steps_done == 0:
             self.initial_validation = self._validate(trainer, pl_module)
             self._write(0, self._with_machine(self.initial_validation, pl_module))
+        if trainer.is_global_zero:
+            self.begun()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -67,6 +67,8 @@ class Parts:
     loggers: list[Logger]
     config: dict[str, Any]
     """The resolved configuration, for the lineage."""
+    begun: Callable[[], None]
+    """To be called by the first process once the run's first row is on the disk."""
 
 
 def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
@@ -236,6 +238,7 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         steps=settings.steps,
         validate_every=settings.validate_every,
         sample_table_rows=run.sample_table_rows,
+        begun=parts.begun,
     )
 
 
