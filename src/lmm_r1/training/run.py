@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from transformers import ProcessorMixin
 
@@ -33,9 +31,9 @@ from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
-from lmm_r1.training.precision import RoundingNotice, lightning_precision
+from lmm_r1.training.precision import RoundingNotice
+from lmm_r1.training.process import lightning_trainer, prepare_process
 from lmm_r1.training.recorder import Recorder
-from lmm_r1.training.replicas import Replicas
 from lmm_r1.training.rollout_callback import RolloutCallback
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import (
@@ -76,7 +74,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
     phases = Phases()
     with phases("start"):
         start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path)
-        _prepare_process(parts)
+        prepare_process(parts.trainer, parts.run.seed)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = policy_module(
             policy,
@@ -118,7 +116,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     """Maximum likelihood on generated traces: how the tiny model comes by what it knows before RL."""
     phases = Phases()
     with phases("start"):
-        _prepare_process(parts)
+        prepare_process(parts.trainer, parts.run.seed)
         start = _random_model(parts, settings) if settings.build else parts.model.path
         policy, processor = load_policy_and_processor(parts.model, start)
         module = SupervisedModule(
@@ -180,7 +178,9 @@ def _fit(parts: Parts, training: Training) -> None:
         keep=settings.keep_checkpoints,
         steps=settings.steps,
     )
-    trainer = _lightning_trainer(parts, [RoundingNotice(), interrupts, *training.callbacks, recorder, saver])
+    trainer = lightning_trainer(
+        settings, run.folder, [RoundingNotice(), interrupts, *training.callbacks, recorder, saver]
+    )
     data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
     schedule = PromptSchedule(
         size=len(data),
@@ -242,16 +242,6 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
     )
 
 
-def _prepare_process(parts: Parts) -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    L.seed_everything(parts.run.seed, verbose=False)
-    if parts.trainer.accelerator == "cpu":
-        # Numbers too small for a normal float slow a CPU's arithmetic by an order of magnitude.
-        torch.set_flush_denormal(True)
-        if parts.trainer.threads is not None:
-            torch.set_num_threads(parts.trainer.threads)
-
-
 def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
     """The folder of a freshly built model, whose tokenizer has read the training set's own text."""
     folder = parts.run.folder / "initial"
@@ -261,26 +251,6 @@ def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
         with replacing(folder) as partial:
             settings.build(folder=partial, corpus=corpus, seed=parts.run.seed)
     return str(folder)
-
-
-def _lightning_trainer(parts: Parts, callbacks: list[L.Callback]) -> L.Trainer:
-    settings = parts.trainer
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        # A run starts its own processes, also inside a scheduler's job, which Lightning would take for the launcher.
-        plugins=[LightningEnvironment()],
-        strategy=Replicas() if settings.devices > 1 else "auto",
-        precision=lightning_precision(settings.precision),
-        max_epochs=1,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=parts.run.folder,
-    )
 
 
 def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None:
