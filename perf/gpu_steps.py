@@ -42,7 +42,8 @@ def wait_for_device() -> None:
 class SwitchableSeeds(VLLMEngine):
     """The engine, and what it would be without a random generator for each completion.
 
-    With seeds vLLM draws for each sequence apart: the price of a run that can be repeated.
+    With seeds vLLM's Model Runner V1 draws for each sequence apart: the price of a run that can be repeated. V2 has no
+    generators, it draws from a hash of seed, position and token.
     """
 
     seeds = True

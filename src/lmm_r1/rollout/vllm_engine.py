@@ -14,6 +14,7 @@ from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rollout.engine import check_generate_arguments
 from lmm_r1.rollout.isolation import isolated_random_state, kept_threads, silenced_unless_failing
 from lmm_r1.rollout.prompts import Prompt, render_prompts
+from lmm_r1.rollout.vllm_banning import banning
 from lmm_r1.rollout.vllm_setup import import_vllm, kept_process_group, one_engine_a_rank
 from lmm_r1.types import Completion, Group, Problem, Sampling
 
@@ -75,10 +76,10 @@ class VLLMEngine:
                 dtype=dtype,
                 distributed_executor_backend=executor,
                 logprobs_mode="processed_logprobs",
-                logits_processors=[_ban(self._banned)],
+                logits_processors=[banning(self._banned)],
                 max_model_len=max_model_len,
                 max_num_seqs=max_num_seqs,
-                # A prompt in one piece: vLLM cannot take back the random number of an unfinished prompt on CPU.
+                # A prompt in one piece: Model Runner V1 cannot take back the random number of an unfinished one on CPU.
                 enable_chunked_prefill=False,
                 max_num_batched_tokens=max(max_model_len, 8192),
                 limit_mm_per_prompt={"image": max_images, "video": 0},
@@ -101,7 +102,7 @@ class VLLMEngine:
         with isolated_random_state():
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state_dict.items())})
         self._version = version
-        # vLLM 0.25 keeps no version.
+        # Older vLLM keeps no version.
         if hasattr(self._llm, "update_weight_version"):
             self._llm.update_weight_version(str(version))
 
@@ -150,7 +151,8 @@ class VLLMEngine:
         Before every call rather than after every sync, so that a call's arithmetic does not depend on what validation
         or an earlier step left in the caches, and a resumed run repeats an uninterrupted one bit for bit.
         """
-        self._llm.reset_prefix_cache()
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM kept keys and values of an earlier call, which may stem from older weights")
         self._llm.llm_engine.reset_encoder_cache()
 
     def _engine_sampling(self, sampling: Sampling, seed: int) -> SamplingParams:
@@ -214,26 +216,3 @@ def _engine_prompt(prompt: Prompt) -> dict:
     if not prompt.images:
         return {"prompt_token_ids": prompt.token_ids}
     return {"prompt_token_ids": prompt.token_ids, "multi_modal_data": {"image": list(prompt.images)}}
-
-
-def _ban(token_ids: Sequence[int]) -> type:
-    """A logits processor that gives `token_ids` no probability at all, in one operation for the whole batch.
-
-    vLLM's own means are a bias of at most -100, which is no ban, or lists that are applied request by request.
-    """
-    from vllm.v1.sample.logits_processor import LogitsProcessor
-
-    class BannedTokens(LogitsProcessor):
-        def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
-            self.token_ids = torch.tensor(token_ids, dtype=torch.int64, device=device)
-
-        def apply(self, logits: Tensor) -> Tensor:
-            return logits.index_fill_(-1, self.token_ids, -torch.inf)
-
-        def is_argmax_invariant(self) -> bool:
-            return False
-
-        def update_state(self, batch_update) -> None:
-            pass
-
-    return BannedTokens
