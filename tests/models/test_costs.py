@@ -11,14 +11,12 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from lmm_r1.errors import UserError
 from lmm_r1.models.architecture import PUBLISHED, architecture_of, parse_config
 from lmm_r1.models.costs import (
-    CHUNK_TOKENS,
     adapter_parameters,
     key_value_bytes,
     parameters,
     vision_flops,
 )
 from lmm_r1.models.loading import LoraSettings, load_policy
-from lmm_r1.models.token_logprobs import CHUNK_TOKENS as CHUNK_OF_THE_HEAD
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -74,10 +72,6 @@ def test_windows_cost_what_full_attention_does_for_an_image_of_one_window():
     # Four windows in one image: only the layers with full attention see more.
     extra = vision_flops(vision, [(1, 16, 16)]) - 4 * small
     assert extra == 4 * vision.hidden * vision.full_layers * (256**2 - 4 * 64**2)
-
-
-def test_the_head_works_in_chunks_of_the_size_that_is_planned():
-    assert CHUNK_TOKENS == CHUNK_OF_THE_HEAD
 
 
 def test_a_model_without_config_is_refused_in_one_line(tmp_path, monkeypatch):

@@ -218,5 +218,5 @@ def test_a_frozen_tower_is_shared_with_the_reference(tiny_folder) -> None:
 
 
 def test_chunks_do_not_show(policies, prompts, banned, monkeypatch) -> None:
-    monkeypatch.setattr(token_logprobs, "CHUNK_TOKENS", 3)
+    monkeypatch.setitem(token_logprobs.CHUNK_TOKENS, "cpu", 3)
     assert_equal_to_separate_sequences(policies["full"], Groups(prompts, [("text", [5, 4])], seed=0), banned)

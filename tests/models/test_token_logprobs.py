@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lmm_r1.models import token_logprobs as module
+from lmm_r1.models.architecture import architecture_of
+from lmm_r1.models.costs import head_bytes
 from lmm_r1.models.token_logprobs import token_logprobs
+from tests.models.peak import PeakMemory
 
 BANNED = torch.tensor([3, 7])
 
@@ -28,7 +32,7 @@ def whole(hidden, weight, sampled, temperature) -> tuple[torch.Tensor, torch.Ten
 @pytest.mark.parametrize("chunk", [1, 4, 11, 100])
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_chunks_equal_a_log_softmax_over_everything(monkeypatch, chunk, temperature) -> None:
-    monkeypatch.setattr(module, "CHUNK_TOKENS", chunk)
+    monkeypatch.setitem(module.CHUNK_TOKENS, "cpu", chunk)
     hidden, weight, sampled = inputs()
     logprobs, entropy = token_logprobs(
         hidden, weight, sampled, temperature=temperature, banned=BANNED, with_entropy=True
@@ -46,7 +50,7 @@ def test_chunks_equal_a_log_softmax_over_everything(monkeypatch, chunk, temperat
 
 @pytest.mark.parametrize("of_logprobs", [0.0, 1.0])
 def test_the_entropy_has_the_gradient_of_its_definition(monkeypatch, of_logprobs) -> None:
-    monkeypatch.setattr(module, "CHUNK_TOKENS", 4)
+    monkeypatch.setitem(module.CHUNK_TOKENS, "cpu", 4)
     hidden, weight, sampled = inputs()
     logprobs, entropy = token_logprobs(
         hidden, weight, sampled, temperature=0.7, banned=BANNED, with_entropy=True, entropy_gradient=True
@@ -97,7 +101,7 @@ def test_half_precision_is_summed_in_float32(where) -> None:
 
 
 def test_no_tensor_is_larger_than_a_chunk_of_logits(monkeypatch) -> None:
-    monkeypatch.setattr(module, "CHUNK_TOKENS", 8)
+    monkeypatch.setitem(module.CHUNK_TOKENS, "cpu", 8)
     sizes = []
 
     class Sizes(torch.utils._python_dispatch.TorchDispatchMode):
@@ -111,3 +115,25 @@ def test_no_tensor_is_larger_than_a_chunk_of_logits(monkeypatch) -> None:
         logprobs, _ = token_logprobs(hidden, weight, sampled, temperature=1.0, banned=BANNED, with_entropy=True)
         logprobs.sum().backward()
     assert max(sizes) == 8 * 1000
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize(
+    ("weights", "autocast"), [(torch.float32, False), (torch.float32, True), (torch.bfloat16, False)]
+)
+def test_the_head_of_the_3b_model_takes_the_memory_that_is_planned(monkeypatch, device, trained, weights, autocast):
+    """Counted on tensors without contents, in chunks of the device's size."""
+    monkeypatch.setitem(module.CHUNK_TOKENS, "cpu", module.CHUNK_TOKENS[device])
+    text, passes = architecture_of("Qwen/Qwen2.5-VL-3B-Instruct").text, torch.bfloat16 if autocast else weights
+    with FakeTensorMode():
+        hidden = torch.empty(8192, text.hidden, dtype=passes, requires_grad=True)
+        weight = torch.empty(text.vocabulary, text.hidden, dtype=weights, requires_grad=trained)
+        sampled, banned = torch.zeros(8192, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+        with PeakMemory(hidden, weight) as memory, torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logprobs, _ = token_logprobs(hidden, weight, sampled, temperature=1.0, banned=banned, with_entropy=True)
+            logprobs.sum().backward()
+    planned = head_bytes(text, weights.itemsize, passes.itemsize, trained=trained, device_type=device)
+    # Beside it, the gradient of the hidden states, and a trained weight's gradient in its own dtype.
+    beside = hidden.numel() * hidden.itemsize + (weight.numel() * 2 if trained and weights != torch.float32 else 0)
+    assert planned <= memory.peak <= 1.05 * (planned + beside)

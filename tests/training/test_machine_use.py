@@ -73,7 +73,7 @@ def test_a_phase_s_share_of_the_roofline_is_the_least_time_in_its_time():
 def test_a_step_s_least_time_is_that_of_its_operations_at_full_speed(random_model, make_groups, processor, banned):
     """A real update on a device of round numbers, whose memory is no limit."""
     algorithm, model = configured("grpo"), model_settings(random_model)
-    device = Device("round", {"float32": 1e9}, bandwidth=1e30, memory=1e9)
+    device = Device("round", "cpu", {"float32": 1e9}, bandwidth=1e30, memory=1e9)
     architecture = architecture_of(model.path)
     roofline = StepTimes(device, architecture, model, algorithm, {}, "float32", ROOFLINE)
     costs = StepCosts(architecture, passes_of(model, algorithm), roofline)

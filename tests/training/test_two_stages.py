@@ -11,6 +11,7 @@ import pytest
 from lmm_r1.rollout.store import RolloutStore
 from tests.running import run_afresh
 from tests.training.running import SMALL, checkpoint, metrics, train
+from tests.training.test_plan import plan_of
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +62,18 @@ def test_a_run_leaves_what_it_promises(stage, request):
     assert found["versions"]["torch"] and "git_commit" in found
     assert [row["step"] for row in metrics(folder)] == ["0", "1", "2"]
     assert "<svg" in (folder / "report.html").read_text() or "data:image/png" in (folder / "report.html").read_text()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def test_checkpoints_and_export_take_the_room_that_is_planned(mgt):
+    planned = plan_of("stage=mgt", "trainer.keep_checkpoints=2").disk
+    (*_, newest) = sorted((mgt / "checkpoints").iterdir())
+    assert 3 * size(newest) == pytest.approx(planned["checkpoints"], rel=0.05)
+    assert size(mgt / "export" / "model.safetensors") == pytest.approx(planned["export"], rel=0.05)
 
 
 @pytest.mark.parametrize("stage", ["fre", "mgt"])

@@ -84,6 +84,9 @@ def lines_of(plan: Plan) -> Iterator[str]:
     yield from _rows({part: _bytes(size) for part, size in plan.memory.items() if size})
     yield from _rows({"together": f"{_bytes(plan.needed)} of {_bytes(plan.available)} that can be filled"})
     yield from _verdict(plan)
+    yield "\nDisk of the run's folder, without stored rollouts"
+    yield from _rows({part: _bytes(size) for part, size in plan.disk.items()})
+    yield from _rows({"together": _bytes(sum(plan.disk.values()))})
     yield "\nOne step, all devices"
     yield from _rows(_tokens(plan))
     total = sum(plan.flops.values()) * plan.processes

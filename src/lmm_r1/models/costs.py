@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from lmm_r1.models.architecture import Architecture, TextSizes, VisionSizes
 
-CHUNK_TOKENS = 256
-"""See `models.token_logprobs`, which is too heavy to import for a number; a test holds the two together."""
+CHUNK_TOKENS = {"cpu": 256, "cuda": 2048}
+"""Tokens whose logits `models.token_logprobs` holds at one time, by torch's type of device. On a CPU enough rows for a
+full-speed product: 0.16 GB of float32 at 151,936 words. On a GPU each chunk's share is also added to the gradient of
+the head in memory, 1.2 GB of float32 read and written: for 256 tokens that alone takes longer than their products."""
 
 Grid = tuple[int, int, int]
 """An image's patches: frames, rows, columns; a row of `image_grid_thw`."""
@@ -128,12 +130,26 @@ def vision_activation_bytes(vision: VisionSizes, patches: int, bytes_each: int, 
     return vision.layers * kept + block if checkpointing else vision.layers * block
 
 
-def head_bytes(text: TextSizes, weight_bytes: int, bytes_each: int, *, trained: bool) -> int:
-    """What `models.token_logprobs` holds beside its inputs: logits of a chunk, three times over in float32, the weight
-    in the passes' dtype, and while it is trained the weight's gradient in float32."""
-    weight = text.vocabulary * text.hidden
+def head_bytes(text: TextSizes, weight_bytes: int, bytes_each: int, *, trained: bool, device_type: str) -> int:
+    """The most that `models.token_logprobs` holds beside its inputs at one time.
+
+    Always the weight in the passes' dtype, where that is not its own. The forward pass: a chunk's logits three times
+    over in float32. The backward pass: the weight's gradient in float32 while it is trained, a chunk's logits in
+    float32, their gradient rounded to the passes' dtype, and either that gradient before it is rounded or the chunk's
+    share of the weight's.
+    """
+    weight, logits = text.vocabulary * text.hidden, CHUNK_TOKENS[device_type] * text.vocabulary
     copy = weight * bytes_each if bytes_each != weight_bytes else 0
-    return 3 * CHUNK_TOKENS * text.vocabulary * 4 + copy + (weight * 4 if trained else 0)
+    forward = 3 * logits * 4
+    if not trained:
+        return copy + forward
+    rounded = bytes_each if bytes_each != 4 else 0
+    return copy + max(forward, weight * 4 + logits * (4 + rounded) + max(logits * 4, weight * rounded))
+
+
+def checkpoint_bytes(held: int, trained: int, bytes_each: int) -> int:
+    """On disk: all weights that are held, and two moments of each that is trained."""
+    return (held + 2 * trained) * bytes_each
 
 
 def _products_of_layer(text: TextSizes) -> int:

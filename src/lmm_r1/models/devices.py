@@ -15,6 +15,8 @@ class Device:
     """Nominal for a GPU, measured for a CPU."""
 
     name: str
+    type: str
+    """Torch's type of device."""
     flops: Mapping[str, float]
     """Operations a second by dtype, in dense products of matrices."""
     bandwidth: float
@@ -27,10 +29,10 @@ class Device:
 # (torch's default, which does not round to TF32).
 # https://www.nvidia.com/en-us/data-center/h200/, /h100/, /a100/, /l40s/
 GPUS: Mapping[str, Device] = {
-    "h200": Device("H200", {"bfloat16": 989e12, "float32": 67e12}, 4.8e12, 141e9),
-    "h100": Device("H100", {"bfloat16": 989e12, "float32": 67e12}, 3.35e12, 80e9),
-    "a100": Device("A100", {"bfloat16": 312e12, "float32": 19.5e12}, 2.039e12, 80e9),
-    "l40s": Device("L40S", {"bfloat16": 362e12, "float32": 91.6e12}, 0.864e12, 48e9),
+    "h200": Device("H200", "cuda", {"bfloat16": 989e12, "float32": 67e12}, 4.8e12, 141e9),
+    "h100": Device("H100", "cuda", {"bfloat16": 989e12, "float32": 67e12}, 3.35e12, 80e9),
+    "a100": Device("A100", "cuda", {"bfloat16": 312e12, "float32": 19.5e12}, 2.039e12, 80e9),
+    "l40s": Device("L40S", "cuda", {"bfloat16": 362e12, "float32": 91.6e12}, 0.864e12, 48e9),
 }
 
 MATRIX = 512
@@ -58,7 +60,7 @@ def this_cpu(dtypes: Iterable[str]) -> Device:
     flops = {name: 2 * MATRIX**3 / _shortest(_product(getattr(torch, name))) for name in sorted(set(dtypes))}
     bandwidth = 2 * COPIED_BYTES / _shortest(lambda: target.copy_(source))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device(f"CPU, {torch.get_num_threads()} thread(s)", flops, bandwidth, memory)
+    return Device(f"CPU, {torch.get_num_threads()} thread(s)", "cpu", flops, bandwidth, memory)
 
 
 def _product(dtype: torch.dtype) -> Callable[[], object]:

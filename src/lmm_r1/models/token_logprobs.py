@@ -7,11 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_TOKENS = 256
-"""Tokens whose logits exist at one time: enough rows for a full-speed product, 0.16 GB of float32 at 151,936 words."""
-CHUNK_TOKENS_ON_GPU = 2048
-"""There each chunk's share is also added to the head's gradient in memory, 1.2 GB of float32 read and written: for 256
-tokens that alone takes longer than their products."""
+from lmm_r1.models.costs import CHUNK_TOKENS
 
 
 def token_logprobs(
@@ -76,6 +72,9 @@ class _TokenLogprobs(torch.autograd.Function):
                 probabilities = torch.exp(every, out=logits)
                 # 0 · log 0 is 0 here.
                 entropy[chunk] = -torch.linalg.vecdot(probabilities, every.index_fill_(-1, banned, 0.0))
+                del probabilities
+            # Before the next chunk's are made, so that no two chunks are in memory at once.
+            del logits, every
         ctx.save_for_backward(hidden, weight, sampled, banned, normaliser, entropy)
         ctx.temperature, ctx.dtype = temperature, dtype
         ctx.set_materialize_grads(False)
@@ -107,11 +106,12 @@ class _TokenLogprobs(torch.autograd.Function):
                     of_weight.addmm_(of_logits.T, inputs)
                 elif of_weight is not None:
                     of_weight += of_logits.T @ inputs
+                del every, of_logits
         return of_hidden, None if of_weight is None else of_weight.to(weight.dtype), None, None, None, None, None
 
 
 def _chunks(hidden: Tensor) -> list[slice]:
-    size = CHUNK_TOKENS_ON_GPU if hidden.is_cuda else CHUNK_TOKENS
+    size = CHUNK_TOKENS[hidden.device.type]
     return [slice(start, start + size) for start in range(0, len(hidden), size)]
 
 

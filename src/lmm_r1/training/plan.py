@@ -13,6 +13,7 @@ from lmm_r1.errors import UserError
 from lmm_r1.models.architecture import Architecture, VisionSizes, architecture_of
 from lmm_r1.models.costs import Grid, key_value_bytes
 from lmm_r1.models.devices import GPUS, Device, this_cpu, this_gpu
+from lmm_r1.training.plan_disk import disk_space
 from lmm_r1.training.plan_memory import BYTES, Counts, counts, engine_memory, pass_dtype, training_memory
 from lmm_r1.training.plan_time import EXPECTED, StepTimes
 from lmm_r1.training.prompt_lengths import PromptLengths, measured_lengths
@@ -45,6 +46,8 @@ class Plan:
     counts: Counts
     memory: dict[str, int]
     """Bytes on each device by part."""
+    disk: dict[str, int]
+    """Bytes that the run leaves on disk or needs there while it writes, without its rollouts."""
     available: float
     """Bytes that parts may fill on each device."""
     shape: StepShape
@@ -87,7 +90,7 @@ def make_plan(
     shape = _shape(architecture.vision, lengths, completion, trainer.prompts_per_step // trainer.devices, rollout)
     numbers, passes = counts(architecture, model), passes_of(model, algorithm)
     longest = int(lengths.prompt) + rollout.max_new_tokens
-    memory = training_memory(architecture, model, algorithm, trainer, shape, longest)
+    memory = training_memory(architecture, model, algorithm, trainer, shape, longest, device.type)
     memory |= engine_memory(architecture, numbers, engine, device, longest)
     completions = len(shape.prompts) * rollout.samples
     # The cache is dealt out in pages: it holds more completions of the expected length than of the greatest.
@@ -95,14 +98,14 @@ def make_plan(
     sequences = max(1, min(completions, engine.get("max_num_seqs", completions), held))
     again = update_flops(architecture, shape, passes, recomputed=True)
     times = StepTimes(device, architecture, model, algorithm, engine, pass_dtype(trainer.precision), EXPECTED)
-    on_cpu = device.name.startswith("CPU")
     return Plan(
         device=device,
         processes=trainer.devices,
         counts=numbers,
         memory=memory,
+        disk=disk_space(numbers, model, algorithm, trainer),
         # Processes on a CPU share its memory.
-        available=ROOM * device.memory / (trainer.devices if on_cpu else 1),
+        available=ROOM * device.memory / (trainer.devices if device.type == "cpu" else 1),
         shape=shape,
         lengths=lengths,
         completion_source="expected.completion_tokens" if expected.completion_tokens else "half of the most, assumed",

@@ -64,12 +64,16 @@ def training_memory(
     trainer: TrainerSettings,
     shape: StepShape,
     longest: int,
+    device_type: str,
 ) -> dict[str, int]:
     """Bytes by part, of one process; 0 where there is none.
+
+    Merged copies of adapted weights are not among them: a sync makes one after the other, when the update's are gone.
 
     Args:
         shape: one process's share of a step, as expected.
         longest: tokens of a prompt with a completion as long as it may be.
+        device_type: `cpu` or `cuda`.
     """
     numbers, each, in_passes = counts(architecture, model), BYTES[model.dtype], BYTES[pass_dtype(trainer.precision)]
     # Adapters are float32 on weights of any kind, and so are their gradients and moments.
@@ -86,8 +90,12 @@ def training_memory(
         "reference": (numbers.model - shared_tower) * each if copied else 0,
         "critic": 0,
         "activations": _activations(architecture, model, algorithm, shape, longest, each, in_passes),
-        "logits": head_bytes(architecture.text, each, in_passes, trained=model.lora is None),
+        "logits": head_bytes(architecture.text, each, in_passes, trained=model.lora is None, device_type=device_type),
     }
+    if trainer.devices > 1 and device_type == "cuda":
+        # AdamW of all tensors at once holds a root of the second moments (torch's _multi_tensor_adamw), when
+        # activations and logits are gone. One process has the fused kernel, and a CPU goes tensor by tensor.
+        memory["optimiser step"] = max(0, moments // 2 - memory["activations"] - memory["logits"])
     if algorithm.critic is not None and algorithm.critic.own_model:
         # Its gradients come when the policy's are gone.
         own = (numbers.model - numbers.head - shared_tower) * each + numbers.adapters * learning
