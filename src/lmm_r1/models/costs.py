@@ -147,11 +147,6 @@ def head_bytes(text: TextSizes, weight_bytes: int, bytes_each: int, *, trained: 
     return copy + max(forward, weight * 4 + logits * (4 + rounded) + max(logits * 4, weight * rounded))
 
 
-def checkpoint_bytes(held: int, trained: int, bytes_each: int) -> int:
-    """On disk: all weights that are held, and two moments of each that is trained."""
-    return (held + 2 * trained) * bytes_each
-
-
 def _products_of_layer(text: TextSizes) -> int:
     """Weights of a language layer's matrix products."""
     return 2 * text.hidden * (text.hidden + text.key_value) + 3 * text.hidden * text.intermediate

@@ -57,6 +57,11 @@ def pass_dtype(precision: str) -> str:
     return "float32" if precision == "32-true" else "bfloat16"
 
 
+def trained_bytes(model: ModelSettings) -> int:
+    """Of a trained number, its gradient or a moment: adapters are float32 on weights of any kind."""
+    return BYTES["float32" if model.lora is not None else model.dtype]
+
+
 def training_memory(
     architecture: Architecture,
     model: ModelSettings,
@@ -76,8 +81,7 @@ def training_memory(
         device_type: `cpu` or `cuda`.
     """
     numbers, each, in_passes = counts(architecture, model), BYTES[model.dtype], BYTES[pass_dtype(trainer.precision)]
-    # Adapters are float32 on weights of any kind, and so are their gradients and moments.
-    learning = BYTES["float32"] if model.lora is not None else each
+    learning = trained_bytes(model)
     message = MESSAGE_BYTES if trainer.devices > 1 else 0
     # Several processes share the optimiser's two moments out among them (`training.optimiser`).
     moments = 2 * numbers.trained * learning // trainer.devices
