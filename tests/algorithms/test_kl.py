@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import pytest
@@ -111,6 +112,27 @@ def test_importance_weighted_estimates_are_unbiased_in_both_off_the_policy(name,
 def test_k2_and_k3_are_never_negative(policies):
     assert (k2(policies.logprobs, policies.reference) >= 0).all()
     assert (k3(policies.logprobs, policies.reference) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("distance", [-1e4, -100.0, 21.0, 100.0, 1e4])
+def test_policies_far_apart_give_finite_numbers(name, distance):
+    """In float32, where exp(89) is infinite; with the weight of the importance ratio too."""
+    logprobs = torch.tensor([-1.0 - max(0.0, distance)], requires_grad=True)
+    reference = torch.tensor([-1.0 + min(0.0, distance)])
+    estimate = ESTIMATORS[name](logprobs, reference)
+    for value in (estimate, importance_weighted(estimate, logprobs, logprobs.detach() - distance)):
+        (gradient,) = torch.autograd.grad(value.sum(), logprobs, retain_graph=True)
+        assert value.isfinite().all() and gradient.isfinite().all()
+
+
+def test_k3_is_bounded_from_twenty_on_and_exact_below():
+    reference, logprobs = torch.tensor(0.0), torch.tensor([-19.0, -21.0, 300.0], requires_grad=True)
+    values = k3(logprobs, reference)
+    bound = math.exp(20) - 21
+    assert values.tolist() == pytest.approx([math.exp(19) - 20, bound, 299.0])
+    (gradient,) = torch.autograd.grad(values.sum(), logprobs)
+    assert gradient.tolist() == pytest.approx([1 - math.exp(19), 0.0, 1.0])
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import torch
 
-from lmm_r1.algorithms.ratios import ratio
+from lmm_r1.algorithms.ratios import LARGEST_LOG_RATIO, ratio
 
 
 def k1(logprobs: torch.Tensor, reference_logprobs: torch.Tensor) -> torch.Tensor:
@@ -40,10 +40,11 @@ def k3(logprobs: torch.Tensor, reference_logprobs: torch.Tensor) -> torch.Tensor
     """`e^d - d - 1`: unbiased and never negative; its gradient is that of KL(reference ‖ policy).
 
     GRPO's choice (DeepSeekMath, arXiv 2402.03300, equation 4) and the default of TRL's `GRPOTrainer`, which multiplies
-    it by the ratio as well (`importance_weighted`). verl (`low_var_kl`) clamps d to ±20 and the result to 10, OpenRLHF
-    the result to ±10; neither bound is here.
+    it by the ratio as well (`importance_weighted`). From d = 20 (`LARGEST_LOG_RATIO`) on it is constant, 4.9e8, without
+    a gradient: beyond d = 88 its exponential would be infinite. TRL has no bound; verl (`low_var_kl`) clamps d to ±20
+    and the result to 10, OpenRLHF the result to ±10, which bends what policies do meet; that is not done here.
     """
-    difference = reference_logprobs - logprobs
+    difference = (reference_logprobs - logprobs).clamp(max=LARGEST_LOG_RATIO)
     return torch.exp(difference) - difference - 1
 
 
