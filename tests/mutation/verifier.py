@@ -436,7 +436,7 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/units.py",
-        '(len(bare["text"]) > 1 or bare["gap"]) and',
+        '(len(bare["text"]) > 1 or _is_gap(bare)) and',
         "",
         "the m of 3m is a variable",
         CASES + "test_verdict",
@@ -485,9 +485,9 @@ MUTATIONS = [
         CASES + "test_verdict",
     ),
     Mutation(
-        "answers/cleaning.py",
-        r'rf"{mixed[1]}\frac{{{mixed[2]}}}{{{mixed[3]}}}"',
-        r'rf"\frac{{{mixed[2]}}}{{{mixed[3]}}}"',
+        "answers/mixed.py",
+        "whole * denominator + numerator",
+        "numerator",
         "a mixed number keeps its whole part",
         CASES + "test_verdict",
     ),
@@ -662,8 +662,8 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/tolerance.py",
-        "if expected.unit and given.unit and expected.unit != given.unit:",
-        "if False:",
+        "if expected.base != given.base or not same_unit(expected.unit, given.unit):",
+        "if expected.base != given.base:",
         "numbers in two units differ",
         "test_answer_types.py::test_number_without_tolerance_is_exact",
     ),

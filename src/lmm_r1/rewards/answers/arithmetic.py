@@ -11,7 +11,9 @@ import re
 from fractions import Fraction
 
 from lmm_r1.rewards.answers.markup import bare
+from lmm_r1.rewards.answers.mixed import without_mixed_numbers
 from lmm_r1.rewards.answers.number import without_separators
+from lmm_r1.rewards.answers.programs import with_latex_functions
 
 Value = Fraction | float
 
@@ -36,10 +38,11 @@ def arithmetic_value(text: str) -> Value | None:
 
     A decimal or a quotient of decimals gives a `Fraction`. What is infinite, complex or undefined has no value.
     """
-    text = re.sub(r"\\left|\\right|\\[,;!: ]", "", without_separators(bare(text)))
+    text = without_separators(bare(text))
     if not text or len(text) > _LONGEST:
         return None
-    tokens = _tokens(text)
+    text = without_mixed_numbers(with_latex_functions(text))
+    tokens = _tokens(re.sub(r"\\left|\\right|\\[,;!: ]|~", "", text))
     if tokens is None:
         return None
     reader = _Reader(tokens)
@@ -158,8 +161,13 @@ class _Reader:
             degree = self.sum()
             self.take("]")
         radicand = self.argument()
-        if degree <= 0:
+        if not isinstance(degree, Fraction) or degree <= 0:
             raise _NoArithmeticError
+        if radicand < 0 and degree.denominator == 1 and degree.numerator % 2:
+            return -self.root_of(-radicand, degree)
+        return self.root_of(radicand, degree)
+
+    def root_of(self, radicand: Value, degree: Fraction) -> Value:
         root = math.pow(radicand, 1 / degree)
         nearest = Fraction(round(root))
         exact = isinstance(radicand, Fraction) and degree.denominator == 1 and abs(nearest) < 10**15

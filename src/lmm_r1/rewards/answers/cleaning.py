@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import re
 
+from lmm_r1.rewards.answers.bases import as_symbols
+from lmm_r1.rewards.answers.mixed import without_mixed_numbers
 from lmm_r1.rewards.answers.number import without_separators
+from lmm_r1.rewards.answers.programs import with_latex_functions
 
-_SYMBOLS = str.maketrans(
-    {
-        "π": r"\pi ",
-        "∞": r"\infty ",
-        "×": r"\times ",
-        "÷": "/",
-        "·": r"\cdot ",
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "≠": r"\ne ",
-        "≈": r"\approx ",
-        "∈": r"\in ",
-        "∪": r"\cup ",
-        "²": "^2",
-        "³": "^3",
-        "°": r"^\circ",
-        "％": r"\%",
-    }
-)
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)(?:\\overline\s*\{([0-9]+)\}|\\(?:bar|dot)\s*\{?([0-9])\}?)")
-_MIXED_NUMBER = re.compile(r"([+-]?[0-9]+)\s+([0-9]+)\s*/\s*([0-9]+)")
+_INTEGERS = r"\s*\{\s*[0-9]+\s*\}\s*\{\s*[0-9]+\s*\}"
+_FACTOR = r"\\[dt]?(?:frac|binom)(?![a-z])"
+_BRACKET = r"(?:\\left\s*)?\("
+_JUXTAPOSED = re.compile(
+    rf"{_FACTOR}{_INTEGERS}\s*(?={_FACTOR}|{_BRACKET}|[0-9])"
+    rf"|(?:(?<![\w^_.])[0-9]+(?:\.[0-9]+)?|(?<![\^_])\([0-9.]+\))\s*(?={_BRACKET}|\\[dt]?binom)"
+    rf"|\)\s*(?={_FACTOR}|[0-9])"
+)
+_MINUTES = re.compile(
+    r"([0-9]+)\s*\^\s*\{?\s*\\circ\s*\}?\s*([0-9]+)\s*(?:'(?!')|\^\s*\{?\s*\\prime\s*\}?)(?:\s*([0-9]+)\s*(?:''|\"))?"
+)
+_PRIMES = re.compile(r"(?<=[\w)}])\s?('{1,4})(?![\w'])")
+_QUOTED = re.compile(r"(['\"])([^'\"]*)\1")
 _CONNECTIVE = re.compile(
     r"[\s,]*\\(?:text|mathrm|textrm|mbox)\s*\{\s*,?\s*(?:and|or)\s*\}\s*|(?<![A-Za-z\\{])[\s,]*\b(?:and|or)\b\s*(?![}])"
     r"|(?<=[)\d])(?:and|or)(?=[(\dA-Z])"
@@ -35,28 +31,30 @@ _COLUMN = re.compile(r"\\begin\s*\{([pb]matrix)\}(?P<rows>[^&]+)\\end\s*\{\1\}")
 _LEADING_EQUALS = re.compile(r"^=(?!=)\s*")
 _CONSTANT = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\([a-z]\)\s*=(?=[^A-Za-z=]*(?:,|$))")
 _TRAILING_PERCENT = re.compile(
-    r"\s*(?:\\text\s*\{)?\s*(?:\\?%|percent(?:age)?|pct)\s*\}?\s*$|\s*(?:\\text\s*\{)\s*\\?%\s*\}\s*$"
+    r"\s*(?:\\text\s*\{)?\s*(?:\\?%|per\s?cent(?:age)?|pct)\s*\}?\s*$|\s*(?:\\text\s*\{)\s*\\?%\s*\}\s*$"
 )
 
 
 def cleaned(text: str) -> str:
-    """The expression in plain LaTeX: thin spaces, symbols, repeating decimals, mixed numbers, "and" and "or"."""
-    text = without_separators(text).translate(_SYMBOLS).strip()
+    """The expression in plain LaTeX: program syntax, repeating decimals, mixed numbers, other bases, "and" and "or"."""
+    text = without_separators(text).strip()
     if text.endswith("\\") and not text.endswith("\\\\"):
         text = text[:-1].rstrip()
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if "matrix" not in text else text
-    text = re.sub(r"\\mathrm\s*\{\s*e\s*\}", "e", text)
+    text = re.sub(r"\\mathrm\s*\{\s*([ei])\s*\}", r"\1", text)
     text = re.sub(r"\\q?quad(?![a-z])|\\quad", " ", text)
-    text = text.replace("\\fbox", "\\boxed").replace("**", "^").replace("*", r"\cdot ")
-    text = re.sub(r"√\s*(\d+|\w)", r"\\sqrt{\1}", text)
+    text = re.sub(r"\{\s*-\s*\}|-\\[,;:! ]", "-", text)
+    text = with_latex_functions(text.replace("\\fbox", "\\boxed")).replace("*", r"\cdot ")
     text = re.sub(r"(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi ", text)
-    text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = _with_primes(text)
     text = _REPEATING.sub(_as_fraction, text)
     text = _CONNECTIVE.sub(", ", text)
     text = re.sub(r",(?:\s*,)+", ",", text)
     text = _CONSTANT.sub(r"\1=", text)
-    if (mixed := _MIXED_NUMBER.fullmatch(text.strip())) is not None:
-        text = rf"{mixed[1]}\frac{{{mixed[2]}}}{{{mixed[3]}}}"
+    text = without_mixed_numbers(text)
+    # math_verify would read `2(3)`, `3\binom{5}{2}` and `\frac{4}{2}\frac{1}{3}` as mixed numbers: an integer and more.
+    text = _JUXTAPOSED.sub(lambda factor: factor[0].rstrip() + r"\cdot ", text)
+    text = as_symbols(text)
     # "Area $=9.4$" states 9.4.
     return _LEADING_EQUALS.sub("", _before_approximation(text).strip())
 
@@ -86,6 +84,21 @@ def semicolons_as_commas(text: str) -> str:
         separates = character == ";" and depth == 0 and text[index - 1 : index] != "\\"
         pieces.append("," if separates else character)
     return "".join(pieces)
+
+
+def _with_primes(text: str) -> str:
+    r"""`f'(x)` as `f^{\prime}(x)` and `30^\circ15'` in degrees: math_verify would drop the quotes."""
+    if "'" not in text and "prime" not in text:
+        return text
+    if (quoted := _QUOTED.fullmatch(text)) is not None:
+        return quoted[2]
+    text = _MINUTES.sub(_as_degrees, text)
+    return _PRIMES.sub(lambda primes: "^{" + r"\prime " * len(primes[1]) + "}", text)
+
+
+def _as_degrees(angle: re.Match[str]) -> str:
+    degrees, minutes, seconds = (int(part or 0) for part in angle.groups())
+    return rf"\frac{{{degrees * 3600 + minutes * 60 + seconds}}}{{3600}}^\circ "
 
 
 def _before_approximation(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from lmm_r1.rewards.answers.markup import plain_words
 from lmm_r1.rewards.answers.number import without_separators
@@ -54,7 +55,7 @@ def _count(text: str) -> int | None:
         token = token.rstrip(".")
         if _DIGITS.fullmatch(token):
             counts.add(int(token.partition(".")[0]))
-        elif any(character.isdigit() for character in token):
+        elif any(character.isdigit() or unicodedata.category(character) in ("No", "Nl") for character in token):
             return None
     counts.update(_WORDS[word.casefold()] for word in _NUMBER_WORD.findall(text))
     words = _DIGITS.sub(" ", text)

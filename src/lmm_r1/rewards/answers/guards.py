@@ -19,7 +19,7 @@ _HUGE = re.compile(
     r"[0-9]{5,}[\s)}]*!|!\s*\)?\s*!|(?:\^|\*\*)\s*[{(\s]*[+-]?\s*(?:[0-9]{5,}|[0-9]+\s*!)|[0-9.][eE][+-]?[0-9]{5,}"
 )
 _POWER_OF_SUM = re.compile(r"\((?P<sum>[^()]*)\)\s*(?:\^|\*\*)\s*[{(\s]*[+-]?\s*(?P<power>[0-9]{1,4})")
-_TWO_NUMBERS = re.compile(r"[0-9]\s+[0-9](?![0-9]*\s*/)")
+_TWO_NUMBERS = re.compile(r"[0-9](?:\s|~|\\[ ,;:!]|\\q?quad)+[0-9]|(?<![\w\\^}.])[0-9.]+\s*\{[0-9.]+\}")
 _BRACES = re.compile(r"(?:\\left\s*)?\\?\{[^{}]*,")
 _BINOMIAL = re.compile(r"\\[dt]?binom\s*\{?[^{}]*(?:[0-9]{5,}|\^)")
 _VALUE_AT = re.compile(r"\s*([A-Za-z])\(\s*([+-]?[0-9.]+)\s*\)\s*=")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lmm_r1.rewards.answers.characters import with_ascii
+
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _WRAPPERS = (
     re.compile(r"\$\$(?P<body>(?:[^$\\]|\\.)*)\$\$", re.DOTALL),
@@ -15,7 +17,6 @@ _WRAPPERS = (
 )
 _MOST_WRAPPERS = 16
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{(?P<body>[^{}]*)\}")
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
 
 
 def boxed_contents(text: str) -> list[str]:
@@ -37,12 +38,12 @@ def boxed_spans(text: str) -> list[tuple[int, int, str]]:
 
 
 def bare(text: str) -> str:
-    """The answer without what is wrapped around the whole of it; full-width ASCII becomes ASCII.
+    """The answer without what is wrapped around the whole of it, in the ASCII characters that `with_ascii` knows.
 
     The innermost text is reached by unwrapping until nothing changes. A box inside other text is left alone, and so is
     a text wrapped so often that unwrapping it would take time quadratic in its length.
     """
-    text = inner = text.translate(_FULL_WIDTH).strip()
+    text = inner = with_ascii(text).strip()
     for _ in range(_MOST_WRAPPERS):
         unwrapped = _unwrap_once(inner)
         if unwrapped == inner:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import NamedTuple
 
 from lmm_r1.answer_rules import PERCENTS
+from lmm_r1.rewards.answers.amounts import split_currency
 from lmm_r1.rewards.answers.cleaning import cleaned, column_as_tuple, semicolons_as_commas, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
 from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, LONGEST_RESPONSE, differs_in_form, hopeless
 from lmm_r1.rewards.answers.markup import bare, boxed_contents, plain_words
 from lmm_r1.rewards.answers.number import exact_number, plain_number
+from lmm_r1.rewards.answers.programs import UNCLEAR_LOGARITHM
 from lmm_r1.rewards.answers.statement import final_statement, stated_expression
-from lmm_r1.rewards.answers.units import same_unit, split_degrees, split_unit, unit_ratio
+from lmm_r1.rewards.answers.units import is_weight, same_unit, split_degrees, split_unit, unit_ratio
 from lmm_r1.rewards.extract import last_answer
 
 _NO_MATHEMATICS = re.compile(r"[^0-9\\]*", re.ASCII)
@@ -85,8 +88,8 @@ def judge_gold(gold: str) -> str:
     expected = cleaned(stated_expression(gold) or "")
     if not expected or hopeless(expected):
         return "unparsable"
-    value, _ = without_percent(split_degrees(split_unit(expected)[0])[0])
-    return compare_gold(value)
+    value, _ = without_percent(split_degrees(_split_unit(expected)[0])[0])
+    return compare_gold(value.replace(UNCLEAR_LOGARITHM, r"\log"))
 
 
 def _judge_expressions(expected: str, given: str, percent: str) -> str:
@@ -95,7 +98,10 @@ def _judge_expressions(expected: str, given: str, percent: str) -> str:
         return "unparsable"
     if not (";" in expected and "=" in expected):  # p=5, q=2; p=7, q=2 are two solutions, which math_verify knows
         expected, given = semicolons_as_commas(expected), semicolons_as_commas(given)
-    (expected, expected_unit), (given, given_unit) = split_unit(expected), split_unit(given)
+    if not is_weight(expected):
+        (expected, expected_unit), (given, given_unit) = _split_unit(expected), _split_unit(given)
+    else:
+        expected_unit = given_unit = ""
     if not same_unit(expected_unit, given_unit):
         return _judge_converted((expected, expected_unit), (given, given_unit))
     expected, given = _without_degrees(expected, given)
@@ -106,7 +112,23 @@ def _judge_expressions(expected: str, given: str, percent: str) -> str:
         return quick
     if given.startswith("("):
         expected = column_as_tuple(expected)
-    return "wrong" if differs_in_form(expected, given) else equal(expected, given)
+    return "wrong" if differs_in_form(expected, given) else _equal(expected, given)
+
+
+def _equal(expected: str, given: str) -> str:
+    """Whether the two are equal in one of the readings of a logarithm without a base."""
+    if UNCLEAR_LOGARITHM not in expected and UNCLEAR_LOGARITHM not in given:
+        return equal(expected, given)
+    readings = [[text.replace(UNCLEAR_LOGARITHM, log) for text in (expected, given)] for log in (r"\log", r"\ln")]
+    reasons = [equal(*reading) for reading in readings]
+    return "ok" if "ok" in reasons else reasons[0]
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    """The value and its unit or currency."""
+    value, unit = split_unit(text)
+    amount, currency = split_currency(value)
+    return (amount, currency) if currency else (value, unit)
 
 
 def _judge_converted(expected: tuple[str, str], given: tuple[str, str]) -> str:
@@ -120,26 +142,35 @@ def _judge_percentage(percentage: str, other: str, percent: str) -> str:
     """The verdict on `50\\%` against `0.5`; the sign is off already."""
     given, expected = plain_number(percentage), plain_number(other)
     if given is not None and expected is not None:
-        return "ok" if _same_number((given, True), (expected, False), percent) else "wrong"
+        return "ok" if _same_number(_Number(given, True), _Number(expected, False), percent) else "wrong"
     if differs_in_form(other, percentage) or differs_in_form(percentage, other):
         return "wrong"
-    if percent != "number" and equal(rf"\frac{{{percentage}}}{{100}}", other) == "ok":
+    if percent != "number" and _equal(rf"\frac{{{percentage}}}{{100}}", other) == "ok":
         return "ok"
-    return equal(percentage, other) if percent == "number" else "wrong"
+    return _equal(percentage, other) if percent == "number" else "wrong"
 
 
-def _number(text: str) -> tuple[Fraction, bool] | None:
-    """A plain number, and whether it is a percentage."""
+class _Number(NamedTuple):
+    """A plain number as it was written."""
+
+    value: Fraction
+    is_percentage: bool
+    currency: str = ""
+
+
+def _number(text: str) -> _Number | None:
     text, is_percentage = without_percent(text)
-    number = plain_number(text)
-    return None if number is None else (number, is_percentage)
+    amount, currency = split_currency(text)
+    number = plain_number(amount)
+    return None if number is None else _Number(number, is_percentage, currency)
 
 
-def _same_number(one: tuple[Fraction, bool], other: tuple[Fraction, bool], percent: str) -> bool:
-    (first, first_percentage), (second, second_percentage) = one, other
-    if first_percentage == second_percentage:
-        return first == second
-    percentage, value = (first, second) if first_percentage else (second, first)
+def _same_number(one: _Number, other: _Number, percent: str) -> bool:
+    if not same_unit(one.currency, other.currency):
+        return False
+    if one.is_percentage == other.is_percentage:
+        return one.value == other.value
+    percentage, value = (one.value, other.value) if one.is_percentage else (other.value, one.value)
     as_fraction = percentage == 100 * value
     as_number = percentage == value and (percent == "number" or abs(value) > 1)
     return {"fraction": as_fraction, "number": as_number, "either": as_fraction or as_number}[percent]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from lmm_r1.rewards.answers.amounts import split_currency
 from lmm_r1.rewards.answers.markup import bare
 
 _GROUPED = re.compile(
@@ -13,7 +14,6 @@ _GROUPED = re.compile(
 _MERE_COMMAS = re.compile(r"[0-9,]*")
 _SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:[0-9]+,[0-9]{2}|0,[0-9]+|[0-9]{4,},[0-9]+)")
-_CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[0-9.])")
 _DECIMAL = re.compile(r"[+-]?\s*(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _QUOTIENT = re.compile(r"([+-]?)\s*(?:\\[dt]?frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}|([0-9]+)\s*/\s*([0-9]+))")
 _LONGEST = 128
@@ -41,8 +41,7 @@ def _inside_brackets(text: str, position: int) -> bool:
 
 def plain_number(text: str) -> Fraction | None:
     """The exact value of an integer or decimal, thousands commas and currency sign allowed; None for all else."""
-    text = _CURRENCY.sub(r"\1", without_separators(bare(text)))
-    text = re.sub(r"(?<=[0-9])\s*(?:\\?\$|[€£¥₹])$", "", text)
+    text = without_separators(split_currency(bare(text))[0])
     if _SPACED.fullmatch(text):
         text = text.replace(" ", "")
     elif _DECIMAL_COMMA.fullmatch(text):

@@ -7,10 +7,15 @@ list of all, before anything is compared. Every pattern here is linear in the te
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
+from lmm_r1.rewards.answers.amounts import with_currencies_behind, with_digits
+from lmm_r1.rewards.answers.bases import with_bases
 from lmm_r1.rewards.answers.markup import bare, boxed_spans
+from lmm_r1.rewards.answers.notation import in_latex
 from lmm_r1.rewards.answers.number import without_separators
+from lmm_r1.rewards.answers.programs import FUNCTIONS, GREEK
 from lmm_r1.rewards.answers.units import is_unit
 
 _FORMULA = re.compile(
@@ -41,15 +46,18 @@ _LAYOUT = re.compile(r"\\(?:quad|qquad|text|mathrm|textbf)\b")
 _WORDS_BETWEEN_BOXES = 4
 _NUMBER = re.compile(
     r"(?<![0-9A-Za-z_.\\/^*(])[+-]?[$€£¥₹]?(?:[0-9]+\s+[0-9]+/[0-9]+|[0-9]+,[0-9]{2}(?![0-9,])|[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?|\.[0-9]+)"
-    r"(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?(?![0-9_/^*!\\(²³]|\.[0-9]|[A-Za-z](?![A-Za-z²³]))"
+    r"(?:\s*(?:\\?%|per\s?cent(?:age)?\b|pct\b))?(?![0-9_/^*!\\(²³]|\.[0-9]|[A-Za-z](?![A-Za-z²³]))"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\s*\{[^{}]*\})?")
 _PROSE = re.compile(
-    r"(?!(?:and|or|pi|sqrt|sin|cos|tan|log|ln|exp|inf|infty|pct|percent|percentage)(?![a-z]))(?<![A-Za-z0-9}_^])[A-Za-z]?[a-zà-ÿ]{2,}"
+    r"(?!(?:and|or|pi|sqrt|sin|cos|tan|log|ln|exp|inf|infty|pct|percent|percentage)(?![a-z]))"
+    rf"(?!(?:{FUNCTIONS})\(|(?:{GREEK})(?![A-Za-z]))(?<![A-Za-z0-9}}_^])[A-Za-z]?[a-zà-ÿ]{{2,}}"
     r"|[^\W\d_A-Za-zΑ-ω]"
 )
-_PERCENT = re.compile(r"\s*(?:\\?%|percent(?:age)?\b|pct\b)")
+_PERCENT = re.compile(r"\s*(?:\\?%|per\s?cent(?:age)?\b|pct\b)")
+_POWER_OF_UNIT = re.compile(r"(?<![A-Za-z])([A-Za-z]+)\s?\^\s?\{?([23])\}?(?![0-9])")
 _SPEECH = re.compile(r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)*|[\s.,;:?!$€£¥₹²³\"'“”]|\*\*)*")
+_ODD = re.compile(r"[^\x00-\x7f²³]")
 _CHANGES_THE_VALUE = re.compile(
     r"\b(?:not|no|nor|or|and|between|than|least|most|greater|less|more|fewer|minus|negative|half|third|quarter|"
     r"times|dozen|hundred|thousand|million|billion|trillion|squared|cubed|over|plus|divided|root|pi|sqrt|sin|cos|tan|"
@@ -98,7 +106,7 @@ def _stands_alone(before: str, behind: str) -> bool:
 
 def stated_expression(text: str) -> str | None:
     """The one expression or list of expressions that a text states; None where what it states is broken."""
-    text = bare(text)
+    text = with_currencies_behind(with_digits(with_bases(in_latex(bare(text)))))
     if boxes := _last_boxes(text):
         statement = final_statement(text)
         if statement != _joined(boxes):
@@ -151,9 +159,9 @@ def _formula_in_clause(clause: str) -> str | None:
 
 def number_among_words(text: str) -> str | None:
     """The only number among words, `5` of "5 apples" or "5厘米"; None where the words may change its meaning."""
-    text = without_separators(text)
+    text = _POWER_OF_UNIT.sub(_raised_unit, without_separators(text))
     numbers = [match.group() for match in _NUMBER.finditer(text)]
-    if len(numbers) != 1:
+    if len(numbers) != 1 or any(unicodedata.category(character) in ("No", "Nl") for character in _ODD.findall(text)):
         return None
     before, _, behind = text.partition(numbers[0])
     if not _SPEECH.fullmatch(before + " " + behind) or _CHANGES_THE_VALUE.search(before + " " + behind):
@@ -166,7 +174,12 @@ def number_among_words(text: str) -> str | None:
         return numbers[0]
     if not unit[1] and unit[2].isascii() and not is_unit(unit[2]):
         return None
-    return numbers[0] + rf"\text{{ {unit[2]}}}"
+    name = unit[2].rstrip("²³")
+    return numbers[0] + rf"\text{{ {name}}}" + {"²": "^2", "³": "^3"}.get(unit[2][len(name) :], "")
+
+
+def _raised_unit(unit: re.Match[str]) -> str:
+    return unit[1] + {"2": "²", "3": "³"}[unit[2]] if is_unit(unit[1]) else unit[0]
 
 
 def _with_percent(expression: str, behind: str) -> str:

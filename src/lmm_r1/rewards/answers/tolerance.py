@@ -8,9 +8,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lmm_r1.answer_rules import AnswerRules
+from lmm_r1.rewards.answers.amounts import split_currency, with_digits
 from lmm_r1.rewards.answers.arithmetic import Value, arithmetic_value
+from lmm_r1.rewards.answers.bases import value_and_base, with_bases
 from lmm_r1.rewards.answers.markup import bare
 from lmm_r1.rewards.answers.mathematics import judge_mathematics
+from lmm_r1.rewards.answers.notation import in_latex
+from lmm_r1.rewards.answers.units import same_unit
 from lmm_r1.rewards.claim import Claim
 
 _FLOAT_ERROR = 1e-12
@@ -18,7 +22,7 @@ _LONGEST = 256
 _UNITS = (
     "mm|cm|dm|m|km|in|ft|yd|mi|inch|inches|foot|feet|miles|meters?|metres?|centimeters?|centimetres?|kilometers?|"
     "kilometres?|mg|g|kg|grams?|kilograms?|ml|l|liters?|litres?|s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|"
-    "months?|years?|dollars?|cents?|degrees?|deg|units?"
+    "months?|years?|dollars?|cents?|euros?|rupees?|yuan|yen|degrees?|deg|units?"
 )
 _SHORT = {"inche": "in", "inch": "in", "feet": "ft", "foot": "ft", "mile": "mi", "gram": "g", "kilogram": "kg"} | {
     "second": "s",
@@ -36,8 +40,7 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _DEGREES = re.compile(r"\s*(?:°|\^\s*\\circ|\^\s*\{\s*\\circ\s*\})$")
-_PERCENT = re.compile(r"\s*\\?%$|\s+percent$", re.IGNORECASE)
-_CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[0-9.])")
+_PERCENT = re.compile(r"\s*\\?%$|\s+per\s?cent$", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"^\$?\s*\\?[A-Za-z]+(?:_\w|_\{[^{}]*\})?\s*(?:=|≈|\\approx(?![a-z]))\s*(?=[^=])")
 
 
@@ -47,6 +50,7 @@ class Quantity(NamedTuple):
     value: Value
     unit: str
     is_percent: bool
+    base: int = 10
 
 
 def quantity(text: str) -> Quantity | None:
@@ -54,14 +58,17 @@ def quantity(text: str) -> Quantity | None:
     text = " ".join(bare(text).split())  # runs of spaces would make the searches below quadratic
     if len(text) > _LONGEST:
         return None
-    text = _CURRENCY.sub(r"\1", bare(_ASSIGNMENT.sub("", text)))
+    text = with_digits(with_bases(in_latex(text)))
+    text, currency = split_currency(bare(_ASSIGNMENT.sub("", text)))
+    if (numeral := value_and_base(text)) is not None:
+        return Quantity(numeral[0], currency, False, numeral[1])
     percent = _PERCENT.search(text)
     text = _DEGREES.sub("", _PERCENT.sub("", text))
     unit = _UNIT.search(text)
     value = arithmetic_value(text[: unit.start()] if unit else text)
     if value is None:
         return None
-    return Quantity(value, _unit_name(unit) if unit else "", percent is not None)
+    return Quantity(value, _unit_name(unit) if unit else currency, percent is not None)
 
 
 def judge_number(claim: Claim) -> str:
@@ -85,7 +92,7 @@ def judge_value(claim: Claim) -> str:
 
 def same_quantity(expected: Quantity, given: Quantity, rules: AnswerRules) -> bool:
     """Whether two numbers agree in one of the readings that the rules give to percents."""
-    if expected.unit and given.unit and expected.unit != given.unit:
+    if expected.base != given.base or not same_unit(expected.unit, given.unit):
         return False
     if expected.is_percent and given.is_percent:
         return near(expected.value, given.value, rules)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from lmm_r1.rewards.answers.amounts import ISO_CODES
+
 _NAMES = {
     "mm": "millimeter millimetre",
     "cm": "centimeter centimetre",
@@ -44,9 +46,12 @@ _NAMES = {
     "k": "kelvin",
     "mol": "mole",
     "cent": "",
-    "dollar": "usd",
+    "dollar": "",
     "euro": "eur",
-    "yuan": "rmb",
+    "yuan": "rmb cny",
+    "yen": "jpy",
+    "rupee": "inr rs",
+    **dict.fromkeys(ISO_CODES, ""),
     "rad": "radian",
     "degree": "deg",
     "unit": "",
@@ -61,20 +66,28 @@ _SCALES = (
     {"oz": 1, "lb": 16},
     {"ml": 1, "l": 1000},
     {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "day": 86_400_000, "week": 604_800_000},
-    {"cent": 1, "dollar": 100},
+    {"cent": 1, "dollar": 100, "usd": 100},
     {"j": 1, "kj": 1000},
     {"w": 1, "kw": 1000},
 )
 """Units of one kind, by how many of the first they are."""
+_ALIKE = {("dollar", code) for code in ("usd", "cad", "aud", "nzd", "hkd", "sgd")} | {
+    ("lb", "gbp"),
+    ("yen", "¥"),
+    ("yuan", "¥"),
+}
+"""Names that may mean the same: "5 pounds" is £5 or 5 lb."""
 
 _TEXT = re.compile(
     r"\s*\\(?:text|textnormal|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?P<text>[^{}]*)\}"
     r"\s*(?:\^\s*(?:\{\s*)?(?P<power>[0-9])\s*\}?)?\s*\.?$"
 )
 _BARE = re.compile(
-    r"(?<=[0-9})])(?P<gap>\s|\\[ ,;])*(?P<text>(?:(?:sq|square|cu|cubic)\.?\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)"
+    r"(?:(?<=[0-9})])|(?P<pi>(?<=\\pi)))(?P<gap>(?:\s|~|\\[ ,;:])*+)"
+    r"(?P<text>(?:(?:sq|square|cu|cubic)\.?\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)"
     r"\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*$"
 )
+_WEIGHT = re.compile(r"(?:[0-9]|[})]\s*|\\[dt]?frac\s*[0-9]\s*[0-9]\s*)(?:mg|gm)$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})\s*$")
 
 
@@ -82,14 +95,20 @@ def split_unit(text: str) -> tuple[str, str]:
     r"""The value and its unit, `""` where there is none: `5\text{ cm}`, `5 cm^2`, `5 km/h`.
 
     Whatever stands in a `\text{…}` behind a value is its unit. Bare letters are one only where the name is known, and
-    a single letter only after a space: the m of `3m` is a variable.
+    a single letter only after a space: the m of `3m` is a variable, and so is that of `\pi m`, where LaTeX wants the
+    space.
     """
     if (worded := _TEXT.search(text)) is not None and text[: worded.start()].strip():
         return text[: worded.start()].rstrip(), _symbol(worded["text"], worded["power"])
     bare = _BARE.search(text)
-    if bare is not None and (len(bare["text"]) > 1 or bare["gap"]) and is_unit(bare["text"]):
+    if bare is not None and (len(bare["text"]) > 1 or _is_gap(bare)) and is_unit(bare["text"]):
         return text[: bare.start()].rstrip(), _symbol(bare["text"], bare["power"])
     return text, ""
+
+
+def is_weight(text: str) -> bool:
+    r"""Whether what could be milligrams is the weight of a mass: `2mg` and `\frac{1}{2} mg`, but not `2 mg`."""
+    return _WEIGHT.search(text) is not None
 
 
 def split_degrees(text: str) -> tuple[str, bool]:
@@ -100,7 +119,7 @@ def split_degrees(text: str) -> tuple[str, bool]:
 
 def same_unit(expected: str, given: str) -> bool:
     """Whether two units may belong to the same value: either is left out, or they are the same."""
-    return not expected or not given or expected == given
+    return not expected or not given or expected == given or bool({(expected, given), (given, expected)} & _ALIKE)
 
 
 def unit_ratio(expected: str, given: str) -> Fraction | None:
@@ -115,6 +134,10 @@ def unit_ratio(expected: str, given: str) -> Fraction | None:
 def is_unit(name: str) -> bool:
     """Whether the name is that of a known unit, `km` or `square meters`."""
     return all(_singular(word) in _SYMBOL for word in name.casefold().replace(".", "").split())
+
+
+def _is_gap(bare: re.Match[str]) -> bool:
+    return "\\" in bare["gap"] if bare["pi"] is not None else bool(bare["gap"])
 
 
 def _with_power(symbol: str) -> tuple[str, int]:

@@ -34,9 +34,20 @@ def judge_text(claim: Claim) -> str:
 
 
 def normal_text(text: str) -> str:
-    """The words alone: no markup, one space, lower case, Unicode's compatibility forms, nothing invisible."""
-    text = unicodedata.normalize("NFKC", plain_words(text)).casefold()
+    """The words alone: no markup, one space, lower case, Unicode's compatibility forms, nothing invisible.
+
+    A power, an index or a fraction behind a digit stays apart from it: 5² is not 52, while H₂O is H2O.
+    """
+    text = plain_words(text)
+    if not text.isascii():
+        text = re.sub(r"(?<=[0-9])[^\x00-\x7f]", _apart, text)
+    text = unicodedata.normalize("NFKC", text).casefold()
     return " ".join("".join(letter for letter in text if unicodedata.category(letter) != "Cf").split())
+
+
+def _apart(character: re.Match[str]) -> str:
+    kind = unicodedata.decomposition(character[0]).partition(" ")[0]
+    return {"<super>": "^", "<sub>": "_", "<fraction>": " "}.get(kind, "") + character[0]
 
 
 def _polarity(text: str) -> bool | None:
