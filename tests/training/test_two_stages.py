@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra.utils import instantiate
 
+from lmm_r1.cli.run_folder import read_config
+from lmm_r1.models.architecture import architecture_of
 from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.training.plan_memory import counts
+from lmm_r1.training.room import checkpoint_numbers
 from tests.running import run_afresh
 from tests.training.running import SMALL, checkpoint, metrics, train
 from tests.training.test_plan import plan_of
@@ -45,6 +50,15 @@ def test_mgt_goes_on_from_fre_and_says_so(fre, mgt):
     # One step away from where FRE ended, and not where FRE began.
     far = (first["policy.model.language_model.norm.weight"] - last["policy.model.language_model.norm.weight"]).abs()
     assert 0 < far.max() < 5e-3
+
+
+def test_the_room_that_a_run_asks_for_is_what_it_takes(fre, mgt):
+    model = instantiate(read_config(fre)["model"], _convert_="all")
+    numbers = checkpoint_numbers(counts(architecture_of(str(fre / "export")), model), None)
+    sizes = [(run / "checkpoints" / "step_000002.ckpt").stat().st_size for run in (fre, mgt)]
+    assert sizes[0] == pytest.approx(4 * numbers, rel=0.02)
+    # With pictures the vision tower has moments too.
+    assert sizes[1] > 1.2 * sizes[0]
 
 
 @pytest.mark.parametrize("stage", ["fre", "mgt"])

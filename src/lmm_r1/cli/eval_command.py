@@ -17,6 +17,7 @@ from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_evaluation_inputs
+from lmm_r1.cli.places import check_place, saying_what_is_saved
 from lmm_r1.cli.run_folder import folder_to_resume, read_config, rescored_config, resumed_config, write_config
 from lmm_r1.cli.run_lock import claimed
 from lmm_r1.cli.run_start import starting
@@ -48,6 +49,7 @@ class EvalCommand:
             composed = plain(compose_config(self.name, overrides))
             validate_evaluation(composed)
             finals.append(final_config(composed, overrides))
+            check_place(composed, "eval", finals[-1][1], overrides)
         for config, _ in finals:
             check_evaluation_inputs(config)
         return finals[-1][1]
@@ -62,6 +64,7 @@ def evaluate(composed: DictConfig) -> None:
         claimed(folder, 0),
         starting(folder, resumed=goes_on) as begun,
         ending_in_log(folder / LOG_FILE, 0),
+        saying_what_is_saved(folder, lambda: f"make room and go on with: python eval.py resume={folder}"),
     ):
         config = _open_folder(plain(composed), folder)
         rescores = config["rescore"] is not None

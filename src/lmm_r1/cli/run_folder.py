@@ -45,6 +45,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
 
 
+def steps_saved(folder: Path) -> int | None:
+    """After how many steps the newest checkpoint was written; None where there is none."""
+    names = [path.stem.removeprefix("step_") for path in (folder / "checkpoints").glob("step_*.ckpt")]
+    return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
 def link_latest(folder: Path) -> None:
     """Point the link `latest` beside `folder` at it, in one step; a folder of that name stays what it is."""
     latest = folder.parent / "latest"

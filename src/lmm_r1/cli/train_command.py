@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,16 @@ from lmm_r1.cli.command_line import parse_overrides
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_training_inputs
+from lmm_r1.cli.places import check_place, saying_what_is_saved
 from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
-from lmm_r1.cli.run_folder import folder_to_resume, process_number, read_config, resumed_config, write_config
+from lmm_r1.cli.run_folder import (
+    folder_to_resume,
+    process_number,
+    read_config,
+    resumed_config,
+    steps_saved,
+    write_config,
+)
 from lmm_r1.cli.run_lock import claimed
 from lmm_r1.cli.run_start import starting
 from lmm_r1.cli.starting_run import starting_folder
@@ -58,9 +67,10 @@ class TrainCommand:
 
     def check(self, jobs: Sequence[Sequence[str]]) -> Path | None:
         finals = [final_config(plain(compose_config(self.name, overrides)), overrides) for overrides in jobs]
-        for config, _ in finals:
+        for (config, resumed), overrides in zip(finals, jobs, strict=True):
             validate_training(config)
             check_plan(config)
+            check_place(config, config["stage_name"], resumed, overrides)
         fre_roots: set[str] = set()
         for config, _ in finals:
             check_training_inputs(config, fre_run_precedes=config["output_root"] in fre_roots)
@@ -75,10 +85,10 @@ def train(composed: DictConfig) -> None:
     with one_line_errors(), claimed(folder, process):
         if process == 0:
             resumed = composed.resume is not None
-            with starting(folder, resumed=resumed) as begun, ending_in_log(folder / LOG_FILE, process):
+            with starting(folder, resumed=resumed) as begun, _endings(folder, process):
                 run(_open_folder(composed, folder), folder, begun)
         else:
-            with ending_in_log(folder / LOG_FILE, process):
+            with _endings(folder, process):
                 run(read_config(folder), folder, lambda: None)
 
 
@@ -89,6 +99,20 @@ def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Pa
     folder = folder_to_resume("resume", composed["resume"], Path(composed["output_root"]) / composed["stage_name"])
     keys = [override.key_or_group for override in parse_overrides(overrides)]
     return resumed_config(read_config(folder), composed, keys), folder
+
+
+@contextmanager
+def _endings(folder: Path, process: int) -> Iterator[None]:
+    with ending_in_log(folder / LOG_FILE, process), saying_what_is_saved(folder, lambda: _saved(folder)):
+        yield
+
+
+def _saved(folder: Path) -> str:
+    """What there is of a run that has to end."""
+    steps = steps_saved(folder)
+    if steps is None:
+        return "no step is saved yet"
+    return f"{steps} steps are saved; make room and go on with: python train.py resume={folder}"
 
 
 def _open_folder(composed: DictConfig, folder: Path) -> Config:

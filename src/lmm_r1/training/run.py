@@ -35,6 +35,7 @@ from lmm_r1.training.precision import RoundingNotice
 from lmm_r1.training.process import lightning_trainer, prepare_process
 from lmm_r1.training.recorder import Recorder
 from lmm_r1.training.rollout_callback import RolloutCallback
+from lmm_r1.training.room import check_room
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import (
     AlgorithmSettings,
@@ -74,6 +75,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
     phases = Phases()
     with phases("start"):
         start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path)
+        check_room(parts.run.folder, start, parts.model, parts.trainer, algorithm.critic)
         prepare_process(parts.trainer, parts.run.seed)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = policy_module(
@@ -118,6 +120,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     with phases("start"):
         prepare_process(parts.trainer, parts.run.seed)
         start = _random_model(parts, settings) if settings.build else parts.model.path
+        check_room(parts.run.folder, start, parts.model, parts.trainer, None)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = SupervisedModule(
             policy,
