@@ -115,7 +115,7 @@ class Plan:
             self.algorithm,
             start,
             temperature=self.rollout.temperature,
-            banned_token_ids=banned_token_ids(self.processor),
+            banned_token_ids=banned_token_ids(self.processor, policy.config),
             steps=100,
             phases=self.phases,
             seed=0,

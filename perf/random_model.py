@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import lmm_r1.models  # noqa: F401  (first of all: a package that transformers i
 # isort: split
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
@@ -26,6 +29,8 @@ from lmm_r1.types import IMAGE_MARKER, Problem
 
 NEVER_SAMPLED = "<|vision_pad|>"
 """The end token of these models: engines give vision tokens no probability, so every completion has its full length."""
+SPARE_ROWS = 271
+"""Of the published model's head: they stand for no token, and engines give them no probability either."""
 PIXELS_OF_A_TOKEN = 28
 """Side of the square that becomes one visual token: two patches of 14."""
 
@@ -73,9 +78,10 @@ SIZES = {
 
 def build_random(folder: Path, size: str, device: str) -> None:
     """Write a model folder in Hugging Face format, its weights in bfloat16, drawn on `device`."""
-    tokenizer = train_tokenizer(["0123456789"])
+    shape = SIZES[size]
+    tokenizer = _filled(train_tokenizer(["0123456789"]), shape["text"]["vocab_size"] - SPARE_ROWS)
     tokenizer.eos_token = NEVER_SAMPLED
-    token_id, shape = tokenizer.convert_tokens_to_ids, SIZES[size]
+    token_id = tokenizer.convert_tokens_to_ids
     rope = {"rope_type": "default", "rope_theta": 1_000_000.0, "mrope_section": shape["mrope_section"]}
     config = Qwen2_5_VLConfig(
         text_config=SHARED_TEXT
@@ -104,6 +110,19 @@ def build_random(folder: Path, size: str, device: str) -> None:
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def _filled(tokenizer: PreTrainedTokenizerFast, tokens: int) -> PreTrainedTokenizerFast:
+    """The same tokenizer with as many `tokens`; those that come to it are never made of any text."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    first_added = tokens - len(state["added_tokens"])
+    state["model"]["vocab"] |= {
+        f"filler {number}": number for number in range(len(state["model"]["vocab"]), first_added)
+    }
+    for place, added in enumerate(state["added_tokens"]):
+        added["id"] = first_added + place
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
+    return tokenizer
 
 
 def problems(processor, count: int, text_tokens: int, image_tokens: tuple[int, int] | None) -> list[Problem]:

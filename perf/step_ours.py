@@ -93,7 +93,7 @@ def main() -> None:
         algorithm,
         work.model,
         temperature=rollout.temperature,
-        banned_token_ids=banned_token_ids(processor),
+        banned_token_ids=banned_token_ids(processor, policy.config),
         steps=work.turns,
         phases=phases,
         seed=0,

@@ -45,7 +45,7 @@ class Workload:
         """`side`: of one square picture in each prompt, in pixels; its visual tokens are part of `prompt_tokens`."""
         self.processor = load_processor(str(TINY), None, None)
         self.model = load_policy(str(TINY), "float32")
-        self.banned = torch.tensor(banned_token_ids(self.processor))
+        self.banned = torch.tensor(banned_token_ids(self.processor, self.model.config))
         self.prompts, self.samples = prompts, samples
         random = torch.Generator().manual_seed(0)
 

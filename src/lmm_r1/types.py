@@ -73,7 +73,7 @@ class Completion:
     token_ids: tuple[int, ...]
     """The sampled tokens `[T]`, the end token included when it was sampled."""
     logprobs: tuple[float, ...]
-    """The sampler's log-probability of each token `[T]`, after temperature and the ban on vision tokens."""
+    """The sampler's log-probability of each token `[T]`, after temperature and the ban on some tokens."""
     text: str
     """The decoded tokens without special tokens."""
     finish_reason: str

@@ -26,7 +26,7 @@ def corpus() -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory, corpus: list[str]) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    build_tiny(folder, corpus, seed=1)
+    build_tiny(folder, corpus, seed=1, spare_rows=7)
     return folder
 
 

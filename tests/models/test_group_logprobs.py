@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lmm_r1.models import token_logprobs
 from lmm_r1.models.group_logprobs import group_statistics
 from lmm_r1.models.image_features import ImageFeatures, share_frozen_tower
-from lmm_r1.models.loading import LoraSettings, load_policy
+from lmm_r1.models.loading import LoraSettings, load_config, load_policy
 from lmm_r1.models.logprobs import completion_statistics
 from lmm_r1.models.packed_model import trunk_of
 from lmm_r1.models.packing import PromptGroup
@@ -41,8 +41,8 @@ def policies(tiny_folder):
 
 
 @pytest.fixture(scope="module")
-def banned(processor) -> torch.Tensor:
-    return torch.tensor(banned_token_ids(processor))
+def banned(tiny_folder, processor) -> torch.Tensor:
+    return torch.tensor(banned_token_ids(processor, load_config(str(tiny_folder))))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lmm_r1.models.loading import load_config
 from lmm_r1.models.logprobs import completion_statistics
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
 
@@ -30,8 +31,8 @@ def rows(processor, text_problem, image_problem) -> list[dict]:
 
 
 @pytest.fixture
-def banned(processor) -> torch.Tensor:
-    return torch.tensor(banned_token_ids(processor))
+def banned(tiny_folder, processor) -> torch.Tensor:
+    return torch.tensor(banned_token_ids(processor, load_config(str(tiny_folder))))
 
 
 def score(

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lmm_r1.errors import UserError
-from lmm_r1.models.prompts import banned_token_ids, render_prompt
+from lmm_r1.models.loading import load_config
+from lmm_r1.models.prompts import VISION_TOKENS, banned_token_ids, render_prompt
 from lmm_r1.types import Problem
 
 PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -45,8 +46,28 @@ def test_a_written_image_token_is_the_users_error(processor, text_problem: Probl
         render_prompt(processor, replace(text_problem, question="what is <|image_pad|>?"), None)
 
 
-def test_the_ban_covers_vision_and_spares_the_rest(processor) -> None:
-    banned = set(banned_token_ids(processor))
+@pytest.fixture
+def config(tiny_folder):
+    return load_config(str(tiny_folder))
+
+
+def test_the_ban_covers_vision_and_spares_the_rest(processor, config) -> None:
+    banned = set(banned_token_ids(processor, config))
     assert processor.image_token_id in banned
     assert processor.video_token_id in banned
     assert not banned & {processor.tokenizer.eos_token_id, *processor.tokenizer.encode("<think> 12 </answer>")}
+
+
+def test_the_ban_covers_every_row_that_stands_for_no_token(processor, config) -> None:
+    """Qwen2.5-VL-3B has 271 of them; whatever is left can be read in the text, and nothing else is banned."""
+    rows, banned = config.get_text_config().vocab_size, banned_token_ids(processor, config)
+    assert rows - len(processor.tokenizer) == 7
+    allowed = [token for token in range(rows) if token not in banned]
+    assert len(allowed) == len(processor.tokenizer) - len(VISION_TOKENS)
+    assert all(processor.tokenizer.convert_ids_to_tokens(allowed))
+
+
+def test_the_ban_names_no_row_that_the_model_lacks(processor, config) -> None:
+    """A tokenizer may have grown beyond its model."""
+    config.get_text_config().vocab_size = processor.image_token_id
+    assert max(banned_token_ids(processor, config)) < processor.image_token_id

@@ -7,7 +7,7 @@ import torch
 
 from lmm_r1.models.group_logprobs import group_statistics
 from lmm_r1.models.image_features import ImageFeatures
-from lmm_r1.models.loading import load_policy
+from lmm_r1.models.loading import load_config, load_policy
 from lmm_r1.models.packed_model import trunk_of
 from lmm_r1.models.packing import PromptGroup
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
@@ -17,8 +17,8 @@ TEXT, IMAGES = [[70, 130, 5], [200]], [[40, 1, 90]]
 
 
 @pytest.fixture(scope="module")
-def banned(processor) -> torch.Tensor:
-    return torch.tensor(banned_token_ids(processor))
+def banned(tiny_folder, processor) -> torch.Tensor:
+    return torch.tensor(banned_token_ids(processor, load_config(str(tiny_folder))))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from lmm_r1.models.tiny import build_tiny
+from lmm_r1.models.tiny import build_tiny, tiny_config
 from lmm_r1.models.tokenizer import RESPONSE_TAGS, SPECIAL_TOKENS, VOCABULARY_SIZE, train_tokenizer
 
 
@@ -72,8 +72,9 @@ def test_the_head_is_tied_to_the_embedding(policy) -> None:
     assert policy.lm_head.weight is policy.get_input_embeddings().weight
 
 
-def test_every_token_has_an_embedding_and_every_embedding_a_token(policy, tokenizer) -> None:
-    assert policy.get_input_embeddings().weight.shape[0] == len(tokenizer)
+def test_every_token_has_an_embedding_and_every_embedding_but_the_spare_ones_a_token(policy, tokenizer) -> None:
+    assert policy.get_input_embeddings().weight.shape[0] == len(tokenizer) + 7
+    assert tiny_config(tokenizer, spare_rows=0).get_text_config().vocab_size == len(tokenizer)
 
 
 def test_auto_classes_load_the_folder(tiny_folder: Path) -> None:
@@ -88,12 +89,12 @@ def test_auto_classes_load_the_folder(tiny_folder: Path) -> None:
 
 def test_the_same_seed_builds_the_same_files(tiny_folder: Path, corpus: list[str], tmp_path: Path) -> None:
     torch.rand(3)  # whatever the global random state
-    build_tiny(tmp_path / "again", corpus, seed=1)
+    build_tiny(tmp_path / "again", corpus, seed=1, spare_rows=7)
     assert fingerprints(tmp_path / "again") == fingerprints(tiny_folder)
 
 
 def test_another_seed_builds_other_weights(tiny_folder: Path, corpus: list[str], tmp_path: Path) -> None:
-    build_tiny(tmp_path / "other", corpus, seed=2)
+    build_tiny(tmp_path / "other", corpus, seed=2, spare_rows=7)
     ours, theirs = fingerprints(tiny_folder), fingerprints(tmp_path / "other")
     assert [name for name in ours if ours[name] != theirs[name]] == ["model.safetensors"]
 

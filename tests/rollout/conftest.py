@@ -16,7 +16,7 @@ from lmm_r1.types import Problem
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rollout") / "tiny"
-    build_tiny(folder, [f"What is {a} + {b}? It is {a + b}." for a in range(9) for b in range(9)], seed=1)
+    build_tiny(folder, [f"What is {a} + {b}? It is {a + b}." for a in range(9) for b in range(9)], seed=1, spare_rows=7)
     return folder
 
 

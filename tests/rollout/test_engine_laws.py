@@ -80,7 +80,7 @@ def trainer_logprobs(policy, processor, group: Group, temperature: float) -> lis
                 inputs.get("pixel_values"),
                 inputs.get("image_grid_thw"),
                 temperature=temperature,
-                banned=torch.tensor(banned_token_ids(processor)),
+                banned=torch.tensor(banned_token_ids(processor, policy.config)),
             )
         found.append(statistics.logprobs[0])
     return found
@@ -170,7 +170,7 @@ def test_a_completion_ends_with_the_end_token_or_at_its_budget(engine, policy, p
 
 
 def test_banned_tokens_are_never_sampled_even_when_the_weights_want_them(engine, policy, processor, problems) -> None:
-    banned = list(banned_token_ids(processor))
+    banned = list(banned_token_ids(processor, policy.config))
     rows = policy.get_input_embeddings().weight
     with torch.no_grad():
         # Opposite rows in the tied head: whatever the hidden state, half of the banned tokens beat all others by far.

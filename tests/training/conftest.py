@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lmm_r1.data.synthetic import SyntheticDataset
-from lmm_r1.models.loading import load_policy, load_processor
+from lmm_r1.models.loading import load_config, load_policy, load_processor
 from lmm_r1.models.prompts import banned_token_ids, render_prompt
 from lmm_r1.models.tiny import build_tiny
 from lmm_r1.types import Completion, Group, Score
@@ -17,7 +17,7 @@ from lmm_r1.types import Completion, Group, Score
 @pytest.fixture(scope="session")
 def random_model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
-    build_tiny(folder, ["3 + 4 = 7.", "I see red circle."], seed=0)
+    build_tiny(folder, ["3 + 4 = 7.", "I see red circle."], seed=0, spare_rows=7)
     return folder
 
 
@@ -32,8 +32,8 @@ def processor(random_model):
 
 
 @pytest.fixture(scope="session")
-def banned(processor):
-    return banned_token_ids(processor)
+def banned(random_model, processor):
+    return banned_token_ids(processor, load_config(str(random_model)))
 
 
 @pytest.fixture(scope="session")

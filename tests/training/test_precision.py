@@ -16,7 +16,6 @@ from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.cli.validate import DTYPES, PRECISIONS, validate_training
 from lmm_r1.errors import UserError
 from lmm_r1.models.loading import LoraSettings
-from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.training.assembly import load_trained, policy_module
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
@@ -140,14 +139,16 @@ def test_two_updates_on_text_and_images(
 
 
 @pytest.mark.parametrize(("precision", "dtype", "adapters"), ADMITTED)
-def test_two_supervised_updates_on_text_and_images(precision, dtype, adapters, random_model, processor, make_groups):
+def test_two_supervised_updates_on_text_and_images(
+    precision, dtype, adapters, random_model, processor, banned, make_groups
+):
     settings = SupervisedSettings(2, 1, 1e-2, warmup_ratio=0.0, max_grad_norm=1.0, build=None)
     module = SupervisedModule(
         policy_of(random_model, dtype, adapters),
         processor,
         settings,
         system_prompt=None,
-        banned_token_ids=banned_token_ids(processor),
+        banned_token_ids=banned,
         steps=2,
         phases=Phases(),
     )

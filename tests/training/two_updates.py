@@ -18,7 +18,7 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
     # Only now: the environment decides what Lightning thinks of its processes.
     import torch
 
-    from lmm_r1.models.loading import load_processor
+    from lmm_r1.models.loading import load_config, load_processor
     from lmm_r1.models.prompts import banned_token_ids
     from lmm_r1.training.checkpoints import weights_checksum
     from lmm_r1.training.collate import collate
@@ -37,7 +37,7 @@ def main(rank: int, world: int, port: str, model: str, stored: str, out: str, *n
         weights = WEIGHTS if algorithm.advantage_of == "terms" else None
         advantages = group_advantages(ONE_PROCESS, groups, algorithm.advantage, weights)
         experience = collate(groups[rank::world], advantages[rank::world], processor)
-        module = module_of(model, algorithm, banned_token_ids(processor))
+        module = module_of(model, algorithm, banned_token_ids(processor, load_config(model)))
         with torch.no_grad():
             # Whatever the others begin with, the first's weights are what counts.
             next(module.policy.parameters()).add_(float(rank))

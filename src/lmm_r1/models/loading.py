@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoProcessor,
+    PretrainedConfig,
     ProcessorMixin,
     Qwen2_5_VLForConditionalGeneration,
 )
@@ -71,6 +72,11 @@ def load_policy(
         model.gradient_checkpointing_enable()
     policy = model if lora is None else _with_adapters(model, lora, freeze_vision)
     return policy.train()  # transformers loads for inference, where checkpointing and dropout are switched off
+
+
+def load_config(path: str) -> PretrainedConfig:
+    """The configuration of a model folder or hub id, whatever its architecture."""
+    return AutoConfig.from_pretrained(local_folder(path))
 
 
 def load_processor(path: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:

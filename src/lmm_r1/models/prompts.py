@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transformers import ProcessorMixin
+from transformers import PretrainedConfig, ProcessorMixin
 
 from lmm_r1.errors import UserError
 from lmm_r1.types import IMAGE_MARKER, Problem
@@ -43,11 +43,19 @@ def render_prompt(processor: ProcessorMixin, problem: Problem, system_prompt: st
     return prompt
 
 
-def banned_token_ids(processor: ProcessorMixin) -> tuple[int, ...]:
-    """The tokens of images and videos, which belong in prompts alone: ids in ascending order.
+def banned_token_ids(processor: ProcessorMixin, config: PretrainedConfig) -> tuple[int, ...]:
+    """What a completion must not hold, in ascending order: the sampler gives these ids no probability, and the trainer
+    leaves them out of its softmax, so that both mean the same distribution.
 
-    A sampled `<|image_pad|>` would make the model look for an image that is not there, so the sampler gives these
-    ids no probability, and the trainer leaves them out of its softmax: both then mean the same distribution.
+    - The tokens of images and videos, which belong in prompts alone: a sampled `<|image_pad|>` would make the model
+      look for an image that is not there.
+    - Rows of the output head that stand for no token: Qwen2.5-VL-3B has 151,936 for 151,665 tokens. Sampled, they
+      would be missing from the text that is rewarded.
+
+    Args:
+        config: the model's, plain or with adapters.
     """
-    vocabulary = processor.tokenizer.get_vocab()
-    return tuple(sorted(vocabulary[token] for token in VISION_TOKENS if token in vocabulary))
+    tokens = processor.tokenizer.get_vocab()
+    rows = range(config.get_text_config().vocab_size)
+    vision = {tokens[token] for token in VISION_TOKENS if token in tokens}
+    return tuple(sorted(vision.intersection(rows) | set(rows).difference(tokens.values())))

@@ -28,16 +28,19 @@ ROPE_THETA = 20.0  # width has the slowest frequencies: at Qwen's 10⁶ neighbou
 INITIAL_STD = 0.09  # 1/√128; Qwen's 0.02 is for wide layers; this narrow it starts slowly
 
 
-def build_tiny(folder: Path, corpus: Iterable[str], seed: int) -> None:
+def build_tiny(folder: Path, corpus: Iterable[str], seed: int, *, spare_rows: int = 0) -> None:
     """Write a model folder in Hugging Face format: config, random weights in float32, tokenizer, template, processor.
 
     Transformers and vLLM load it as they load Qwen2.5-VL-3B. The same corpus and seed give the same files; torch's
     random state is left as it was.
+
+    Args:
+        spare_rows: rows of embedding and head that stand for no token; Qwen2.5-VL-3B has 271.
     """
     tokenizer = train_tokenizer(corpus)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(tiny_config(tokenizer))
+        model = Qwen2_5_VLForConditionalGeneration(tiny_config(tokenizer, spare_rows))
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     patches = {"patch_size": PATCH_SIZE, "merge_size": MERGE_SIZE, "temporal_patch_size": 2}
     size = {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS}
@@ -51,12 +54,12 @@ def build_tiny(folder: Path, corpus: Iterable[str], seed: int) -> None:
     processor.save_pretrained(folder)
 
 
-def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
+def tiny_config(tokenizer: PreTrainedTokenizerFast, spare_rows: int) -> Qwen2_5_VLConfig:
     """The architecture of Qwen2.5-VL-3B with its widths and depths reduced; nothing is left out."""
     token_id = tokenizer.convert_tokens_to_ids
     return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(tokenizer),
+            "vocab_size": len(tokenizer) + spare_rows,
             "hidden_size": HIDDEN_SIZE,
             "intermediate_size": 384,
             "num_hidden_layers": 4,

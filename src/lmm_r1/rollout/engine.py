@@ -21,7 +21,7 @@ class RolloutEngine(Protocol):
     What all engines keep:
     - The answer depends on the weights and the arguments of `generate` alone, not on earlier calls.
     - The random state of Python, NumPy and torch is after every call what it was before.
-    - Vision tokens (`models.prompts.banned_token_ids`) are never sampled.
+    - What may not be in a completion (`models.prompts.banned_token_ids`) is never sampled.
     """
 
     def load_weights(self, state_dict: Mapping[str, Tensor], version: int) -> None:

@@ -46,7 +46,6 @@ class TransformersEngine:
         max_num_seqs: int,
     ) -> None:
         self._processor = load_processor(model_path, min_pixels, max_pixels)
-        self._banned = banned_token_ids(self._processor)
         self._system_prompt = system_prompt
         self._max_model_len = max_model_len
         self._max_num_seqs = max_num_seqs
@@ -54,6 +53,7 @@ class TransformersEngine:
         with isolated_random_state():
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._model = load_policy(model_path, dtype).requires_grad_(False).eval().to(device)
+        self._banned = banned_token_ids(self._processor, self._model.config)
         self._end_ids, self._padding_id = _special_ids(self._model.generation_config)
         # A model's own settings may bend the distribution, e.g. by a repetition penalty: keep none of them.
         self._model.generation_config = GenerationConfig(

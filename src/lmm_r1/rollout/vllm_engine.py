@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lmm_r1.errors import UserError
-from lmm_r1.models.loading import load_processor, local_folder, pixel_bounds
+from lmm_r1.models.loading import load_config, load_processor, local_folder, pixel_bounds
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.rollout.engine import check_generate_arguments
 from lmm_r1.rollout.isolation import isolated_random_state, kept_threads, silenced_unless_failing
@@ -60,7 +60,6 @@ class VLLMEngine:
         kv_cache_gib: float | None,
     ) -> None:
         self._processor = load_processor(model_path, min_pixels, max_pixels)
-        self._banned = banned_token_ids(self._processor)
         self._system_prompt = system_prompt
         self._max_model_len = max_model_len
         self._max_images = max_images
@@ -76,7 +75,7 @@ class VLLMEngine:
                 dtype=dtype,
                 distributed_executor_backend=executor,
                 logprobs_mode="processed_logprobs",
-                logits_processors=[banning(self._banned)],
+                logits_processors=[banning(banned_token_ids(self._processor, load_config(model_path)))],
                 max_model_len=max_model_len,
                 max_num_seqs=max_num_seqs,
                 # A prompt in one piece: Model Runner V1 cannot take back the random number of an unfinished one on CPU.

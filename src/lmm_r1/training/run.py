@@ -84,7 +84,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
             algorithm,
             start,
             temperature=parts.rollout.temperature,
-            banned_token_ids=banned_token_ids(processor),
+            banned_token_ids=banned_token_ids(processor, policy.config),
             steps=parts.trainer.steps,
             phases=phases,
             seed=parts.run.seed,
@@ -127,7 +127,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
             processor,
             settings,
             system_prompt=parts.model.system_prompt,
-            banned_token_ids=banned_token_ids(processor),
+            banned_token_ids=banned_token_ids(processor, policy.config),
             steps=parts.trainer.steps,
             phases=phases,
         )
