@@ -8,8 +8,6 @@ from pathlib import Path
 from lmm_r1.rewards import verify
 
 UNMENDED = {
-    # How a number or an expression is written.
-    *("case-02", "case-13"),
     # Which kind of answer it is, and where it stands.
     *("case-01", "case-08", "case-18", "case-19", "case-20", "case-21", "case-22", "case-25"),
     *("case-26",),

@@ -1,7 +1,7 @@
 r"""Numbers in another base: `204_5`, `(204)_{\text{five}}`, "204 base 5", `0x1F`.
 
-The base is part of such a number: `204_6`, `204` and the 54 that it is worth are other answers. What 54 is in base 5, or
-204_5 in base ten, is what questions ask; whoever repeats the question has not answered it. Base ten may be left out.
+The base is part of such a number: `204_6`, `204` and the 54 that it is worth are other answers. What 54 is in base 5,
+or 204_5 in base ten, is what questions ask; whoever repeats the question has not answered it. Base ten may be left out.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def cleaned(text: str) -> str:
     if text.endswith("\\") and not text.endswith("\\\\"):
         text = text[:-1].rstrip()
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if "matrix" not in text else text
-    text = re.sub(r"\\mathrm\s*\{\s*([ei])\s*\}", r"\1", text)
+    text = re.sub(r"\\(?:mathrm|operatorname)\s*\{\s*([ei])\s*\}", r"\1", text)
     text = re.sub(r"\\q?quad(?![a-z])|\\quad", " ", text)
     text = re.sub(r"\{\s*-\s*\}|-\\[,;:! ]", "-", text)
     text = with_latex_functions(text.replace("\\fbox", "\\boxed")).replace("*", r"\cdot ")

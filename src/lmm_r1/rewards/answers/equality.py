@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import re
 
+from lmm_r1.rewards.answers.brackets import matched
+from lmm_r1.rewards.answers.imaginary import with_imaginary_unit
+from lmm_r1.rewards.answers.real_values import equal_as_reals
+
 _RELATIVE_TOLERANCE = 2e-6
 _RELATION = re.compile(r"(?<![<>!:\\])=|\\(?:leq?|geq?|neq?|lt|gt|in|approx|equiv|sim)(?![a-zA-Z])|[<>]")
 _OPEN_PAIR = re.compile(r"\s*(?:\\left\s*)?\([^(),]*,[^(),]*\)\s*")
@@ -87,7 +91,7 @@ def _split(text: str, separator: str) -> list[str]:
 def _compare(expected: str, given: str) -> str:
     # Imported late: sympy costs half a second, and most runs that need no algebra never get here.
     from latex2sympy2_extended import NormalizationConfig
-    from math_verify import LatexExtractionConfig, parse, verify
+    from math_verify import LatexExtractionConfig, parse
 
     # Its own time limit is SIGALRM, which fails off the main thread; ours replaces it, so its warning is noise.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
@@ -101,9 +105,60 @@ def _compare(expected: str, given: str) -> str:
             return "unparsable"
         parsed.append(result)
     gold, answer = parsed
-    if not verify(gold, answer, timeout_seconds=None):
-        return "wrong"
-    return "ok" if _close(gold[0], answer[0]) else "wrong"
+    return "ok" if _same(gold, answer) or _same_when_read_otherwise((expected, given), gold[0], answer[0]) else "wrong"
+
+
+def _same(gold: list, answer: list) -> bool:
+    from math_verify import verify
+
+    return verify(gold, answer, timeout_seconds=None) and _close(gold[0], answer[0])
+
+
+def _same_when_read_otherwise(texts: tuple[str, str], gold: object, answer: object) -> bool:
+    """Whether the two are the same with `i` as the imaginary unit, or with real letters, part by part."""
+    from sympy import Basic
+
+    try:
+        gold, answer = _as_pair(gold), _as_pair(answer)
+        if not (isinstance(gold, Basic) and isinstance(answer, Basic)):
+            return False
+        complex_pair = with_imaginary_unit(texts, (gold, answer))
+        if complex_pair is not None and _same([complex_pair[0]], [complex_pair[1]]):
+            return True
+        return any("sqrt" in text or "^" in text for text in texts) and _same_as_reals(gold, answer)
+    except MemoryError:
+        raise
+    except Exception:  # sympy raises anything on what it was not made for, as math_verify knows
+        return False
+
+
+def _as_pair(expression: object) -> object:
+    """An open interval as the point that it is written like; what is closed, as its ends and which of them are open."""
+    from sympy import ImmutableMatrix, Interval, MatrixBase, Tuple
+
+    if not isinstance(expression, Interval):
+        return ImmutableMatrix(expression) if isinstance(expression, MatrixBase) else expression
+    is_open = bool(expression.left_open and expression.right_open)
+    return Tuple(*(expression.args[:2] if is_open else expression.args))
+
+
+def _same_as_reals(gold: object, answer: object) -> bool:
+    from sympy import Eq, FiniteSet, Tuple
+    from sympy.matrices.matrixbase import MatrixBase
+
+    if isinstance(gold, Eq) and gold.lhs.is_Symbol:
+        same_name = not isinstance(answer, Eq) or answer.lhs == gold.lhs
+        return same_name and _same_as_reals(gold.rhs, answer.rhs if isinstance(answer, Eq) else answer)
+
+    def same(one: object, other: object) -> bool:
+        return _same([one], [other]) or _same_as_reals(one, other)
+
+    if isinstance(gold, FiniteSet) and isinstance(answer, FiniteSet):
+        return matched(gold.args, answer.args, same)
+    if isinstance(gold, Tuple | MatrixBase) and isinstance(answer, Tuple | MatrixBase):
+        alike = len(gold) == len(answer) and getattr(gold, "shape", None) == getattr(answer, "shape", None)
+        return alike and all(same(one, other) for one, other in zip(gold, answer, strict=True))
+    return equal_as_reals(gold, answer)
 
 
 def _close(expected: object, given: object) -> bool:
