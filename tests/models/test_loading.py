@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from peft.tuners.lora import LoraLayer
 
+from lmm_r1.cli.composition import compose_config, plain
+from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.errors import UserError
 from lmm_r1.models.loading import (
     LoraSettings,
@@ -120,8 +124,8 @@ def test_gradient_checkpointing_changes_no_gradient(tiny_folder: Path, processor
         model(**batch, use_cache=False).logits.logsumexp(-1).sum().backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
         assert model.is_gradient_checkpointing == checkpointing
-    for plain, checkpointed in zip(*gradients, strict=True):
-        torch.testing.assert_close(plain, checkpointed)
+    for kept, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, checkpointed)
 
 
 def test_only_adapters_learn_and_none_in_a_frozen_vision_tower(tiny_folder: Path) -> None:
@@ -132,6 +136,20 @@ def test_only_adapters_learn_and_none_in_a_frozen_vision_tower(tiny_folder: Path
         assert all(".lora_" in name for name in learning)
         assert any("language_model" in name for name in learning)
         assert any(".visual." in name for name in learning) != freeze_vision
+
+
+@pytest.mark.parametrize("option", ["tiny_lora", "qwen2_5_vl_3b_lora"])
+def test_adapters_are_where_the_configuration_says(tiny_folder: Path, option: str) -> None:
+    """On all of the language model's projections and nowhere else."""
+    register_resolvers()
+    config = plain(compose_config("train", [f"model={option}", f"model.path={tiny_folder}"]))
+    settings = instantiate(config["model"], _convert_="all")
+    model = load_policy(str(tiny_folder), "float32", freeze_vision=settings.freeze_vision, lora=settings.lora)
+    assert {name for name, module in model.get_base_model().named_modules() if isinstance(module, LoraLayer)} == {
+        name
+        for name, module in load_policy(str(tiny_folder), "float32").named_modules()
+        if isinstance(module, torch.nn.Linear) and ".language_model." in name
+    }
 
 
 def test_the_policy_arrives_ready_to_train_in_its_dtype(tiny_folder: Path) -> None:

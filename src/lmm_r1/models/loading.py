@@ -37,7 +37,10 @@ class LoraSettings:
     alpha: float
     dropout: float
     target_modules: tuple[str, ...]
-    """Names of linear layers, e.g. `("q_proj", "v_proj")`; in the vision tower too, unless that is frozen."""
+    """Names of linear layers, e.g. `("q_proj", "v_proj")`; in the vision tower too, unless that is frozen.
+
+    The tower's MLPs have the language model's `gate_proj`, `up_proj` and `down_proj`; its attention is `qkv`, `proj`.
+    """
 
 
 def load_policy(
