@@ -63,6 +63,7 @@ measure = $(BIN)/python perf/$(1).py $(2) > perf/results/$(1).md.new && mv perf/
 bench: $(STAMP) $(CONFORMANCE)/installed  ## measure speed beside other tools (perf/README.md), best on a quiet machine
 	PYTHONPATH=src:. $(call measure,rewards)
 	PYTHONPATH=src $(call measure,update)
+	PYTHONPATH=src $(call measure,rollout_store)
 	PYTHONPATH=src $(call measure,scaling)
 	PYTHONPATH=src $(call measure,step,--trl-python $(CONFORMANCE)/bin/python)
 

@@ -102,6 +102,8 @@ class Measure(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: GRPOModule, outputs: Any, batch: PlannedBatch, index: int
     ) -> None:
+        if batch.rollout is not None:
+            batch.rollout.on_train_batch_end(trainer, pl_module, outputs, batch, index)
         wait_for_device()
         seconds = time.perf_counter() - self.begun
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None

@@ -56,6 +56,22 @@ def test_an_exponent_is_of_the_last_doubling_of_the_work(scripts) -> None:
     assert Growth("side", "side", (224, 448)).exponent([1.0, 4.0]) == pytest.approx(1)
 
 
+def test_the_measurement_of_storing_runs(scripts, monkeypatch, capsys) -> None:
+    import rollout_store
+
+    monkeypatch.setattr(rollout_store, "SIZE", (800, 600))
+    monkeypatch.setattr("sys.argv", ["rollout_store.py", "--prompts", "2", "--rounds", "1", "--pause", "0"])
+    rollout_store.main()
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("|")][2:]
+    assert [(row[1].strip(), row[2].strip()) for row in rows] == [
+        (pictures, way)
+        for pictures in ("new pictures", "pictures that are stored already")
+        for way in ("whole", "preview")
+    ]
+    whole, preview, *_ = (float(row[5].split()[0]) for row in rows)
+    assert whole > 10 * preview
+
+
 @pytest.mark.slow
 def test_the_measurement_of_a_gpu_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
     report = tmp_path / "gpu.md"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lmm_r1.errors import UserError
 from lmm_r1.rollout.replay_engine import ReplayEngine
@@ -61,6 +63,19 @@ def test_what_is_not_stored_is_refused(folder: Path, name: str, samples: int, st
     engine.load_weights({}, step)
     with pytest.raises(UserError):
         engine.generate([Problem(name, "?", "7")], Sampling(samples, 1.0, 8), [0])
+
+
+def test_a_replay_has_the_pictures_of_the_data_set_and_they_must_be_the_stored_ones(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 900, 3), dtype=np.uint8)
+    problem = Problem("p", "<image>?", "7", images=(Image.fromarray(pixels),))
+    group = replace(a_group("p", 4), problem=problem, scores=[])
+    RolloutStore(tmp_path / "rollouts").write([group], 4, 0)
+    engine = ReplayEngine(tmp_path)
+    assert engine.generate([problem], Sampling(3, 1.0, 8), [0]) == [group]
+    pixels[300, 400] += 1
+    for images in ((Image.fromarray(pixels),), (), (*problem.images, *problem.images)):
+        with pytest.raises(UserError, match="problem p has other pictures now"):
+            engine.generate([replace(problem, images=images)], Sampling(3, 1.0, 8), [0])
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

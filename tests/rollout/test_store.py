@@ -11,17 +11,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.errors import UserError
+from lmm_r1.rollout.previews import pixel_hash
+from lmm_r1.rollout.rows import to_rows
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Completion, Group, Problem, Score
+
+SHARD_0 = "step-000000-rank-0000.parquet"
 
 
 def picture(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 56, 3), dtype=np.uint8))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
 
 
 def a_group(name: str, samples: int = 2, images: tuple[Image.Image, ...] = (), scored: bool = True) -> Group:
@@ -138,9 +147,9 @@ def test_a_damaged_file_that_is_set_aside_counts_as_not_stored(tmp_path: Path) -
 def test_a_full_disk_is_one_line_and_leaves_the_steps_before_it(tmp_path: Path, small_disk) -> None:
     store = RolloutStore(small_disk(1) / "rollouts")
     store.write([a_group("small")], 0, 0)
-    huge = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8))
-    with pytest.raises(UserError, match="png cannot be written: no space left"):
-        store.write([a_group("huge", images=(huge,))], 1, 0)
+    many = tuple(Image.fromarray(pixels) for pixels in noise(12, 512, 512))
+    with pytest.raises(UserError, match="jpeg cannot be written: no space left"):
+        store.write([a_group("many", images=many)], 1, 0)
     assert store.steps() == [0] and store.read_step(0) == [a_group("small")]
     assert list(store.folder.rglob("*.partial")) == []
 
@@ -163,16 +172,72 @@ def test_a_picture_is_stored_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "images").iterdir())) == 1
 
 
+def test_a_large_picture_is_kept_small_under_the_hash_of_its_own_pixels(tmp_path: Path) -> None:
+    large = Image.fromarray(noise(960, 1280))
+    store = RolloutStore(tmp_path)
+    for step in range(2):
+        store.write([a_group("p", images=(large, picture(0)))], step, 0)
+    (shown, small) = store.read_step(1)[0].problem.images
+    assert shown.size == (512, 384) and small == picture(0)
+    assert store.picture_hashes(1) == {"p": (pixel_hash(large), pixel_hash(picture(0)))}
+    sizes = [path.stat().st_size for path in (tmp_path / "images").iterdir()]
+    assert len(sizes) == 2 and max(sizes) < large.width * large.height / 5
+
+
+def test_a_drawing_of_the_size_of_a_preview_is_read_back_to_the_pixel(tmp_path: Path) -> None:
+    drawing = Image.new("RGB", (512, 512), "white")
+    ImageDraw.Draw(drawing).ellipse((50, 90, 400, 410), outline="red", width=3)
+    store = RolloutStore(tmp_path)
+    store.write([a_group("p", images=(drawing,))], 0, 0)
+    assert store.read_step(0)[0].problem.images == (drawing,)
+
+
+def test_rollouts_stored_with_whole_pictures_are_read_and_gone_on_with(tmp_path: Path) -> None:
+    large = Image.fromarray(noise(600, 800))
+    (tmp_path / "images").mkdir()
+    whole = f"images/{pixel_hash(large)}.png"
+    large.save(tmp_path / whole)
+    pq.write_table(to_rows([a_group("p", images=(large,))], 0, 0, lambda _: whole), tmp_path / SHARD_0)
+    store = RolloutStore(tmp_path)
+    assert store.read_step(0) == [a_group("p", images=(large,))]
+    store.write([a_group("q", images=(large,))], 1, 0)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == [Path(whole).name]
+    assert store.read_step(1) == [a_group("q", images=(large,))]
+
+
+@pytest.mark.parametrize(
+    "harm", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"?" * 99)]
+)
+def test_a_lost_picture_is_named_and_left_out(tmp_path: Path, caplog, harm) -> None:
+    store = RolloutStore(tmp_path)
+    store.write([a_group("p", images=(picture(0), picture(1))), a_group("q", images=(picture(0),))], 0, 0)
+    lost = tmp_path / "images" / f"{pixel_hash(picture(0))}.png"
+    harm(lost)
+    assert [group.problem.images for group in store.read_step(0)] == [(picture(1),), ()]
+    assert f"{lost} and 1 more pictures: missing or damaged" in caplog.text and len(caplog.records) == 1
+
+
+def test_texts_are_read_without_opening_a_picture(tmp_path: Path, caplog) -> None:
+    store = RolloutStore(tmp_path)
+    store.write([a_group("p", images=(picture(0),))], 0, 0)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    ((step, (group,)),) = store.read_steps([0], pictures=False)
+    assert (step, group.completions) == (0, a_group("p").completions) and caplog.records == []
+
+
 @pytest.mark.slow
 def test_a_killed_writer_leaves_whole_steps(tmp_path: Path, repository: Path) -> None:
     folder = tmp_path / "rollouts"
     script = f"""
 import sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(repository / "src")!r}]
+from lmm_r1.rollout.background_writer import BackgroundWriter
 from test_store import RolloutStore, a_group, picture
 groups = [a_group(str(i), samples=32, images=(picture(i),)) for i in range(32)]
+writer = BackgroundWriter(RolloutStore({str(folder)!r}))
 for step in range(10**6):
-    RolloutStore({str(folder)!r}).write(groups, step, 0)
+    writer.write(groups, step, 0)
 """
     writer = subprocess.Popen([sys.executable, "-c", script])
     store = RolloutStore(folder)

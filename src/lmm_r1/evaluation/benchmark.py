@@ -113,6 +113,8 @@ def run_benchmark(
 def score_benchmark(folder: Path, scorer: Scorer) -> Results:
     """Score the stored completions of `folder`, write `outcomes.parquet` and `results.json`, and sum up.
 
+    The scorer sees problems without their pictures, which are not stored whole.
+
     Raises:
         UserError: nothing is stored, the generation is incomplete, or two problems share an id.
     """
@@ -122,7 +124,7 @@ def score_benchmark(folder: Path, scorer: Scorer) -> Results:
     _refuse_unfinished(folder, len(store.steps()), shards)
     outcomes: list[Outcome] = []
     sound = 0
-    for _, groups in store.read_steps(range(shards)):
+    for _, groups in store.read_steps(range(shards), pictures=False):
         sound += 1
         for group, scores in zip(groups, scorer.score_groups(groups), strict=True):
             group.scores = scores

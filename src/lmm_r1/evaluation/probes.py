@@ -108,7 +108,11 @@ def probe(folder: Path, most: int = COMPLETIONS_JUDGED) -> Report:
     stored = store.steps()
     read = min(len(stored), STEPS_READ)
     chosen = [stored[place * len(stored) // read] for place in range(read)]
-    groups = [(step, group) for step, groups in store.read_steps(chosen) for group in _some(groups, most // read)]
+    groups = [
+        (step, group)
+        for step, groups in store.read_steps(chosen, pictures=False)
+        for group in _some(groups, most // read)
+    ]
     steps = sorted({step for step, _ in groups})
     if not steps:
         raise UserError(f"{store.folder}: every file is damaged")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
+from lmm_r1.rollout.previews import encoded
 from lmm_r1.types import Completion, Group, Problem, Score
 
 LONGEST_TEXT = 1500
@@ -77,12 +77,8 @@ def show_change(before: Group, after: Group) -> ShownProblem:
 
 def data_uri(image: Image.Image) -> str:
     """The image as a data URI, at most `FIGURE_SIZE` pixels a side."""
-    small = image.convert("RGB")
-    small.thumbnail((FIGURE_SIZE, FIGURE_SIZE), Image.Resampling.LANCZOS)
-    kind, data = "png", _encoded(small, "PNG")
-    if len(data) > MOST_PNG_BYTES:
-        kind, data = "jpeg", _encoded(small, "JPEG")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    kind, content = encoded(image, FIGURE_SIZE, MOST_PNG_BYTES)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _scored(group: Group) -> list[tuple[Completion, Score | None]]:
@@ -106,9 +102,3 @@ def _shown(problem: Problem, note: str, completions: Sequence[tuple[str, Complet
 def _shortened(text: str) -> str:
     hidden = len(text) - LONGEST_TEXT
     return text if hidden <= 0 else f"{text[:LONGEST_TEXT]} … ({hidden} more characters)"
-
-
-def _encoded(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, optimize=True)
-    return buffer.getvalue()

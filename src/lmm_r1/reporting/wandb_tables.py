@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lmm_r1.reporting.samples import spread
+from lmm_r1.rollout.previews import scaled_down
+from lmm_r1.rollout.store import PREVIEW_SIDE
 from lmm_r1.types import Group
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 def sample_table(groups: Sequence[Group], step: int, *, rows: int) -> wandb.Table:
     """At most `rows` completions of scored groups: from as many problems as possible, each rendering in turn.
 
-    Columns: step, problem, question, figure (a problem's figures side by side), gold, completion, one for each
-    reward term, reward, correct.
+    Columns: step, problem, question, figure (a problem's figures side by side, as large as a store keeps them), gold,
+    completion, one for each reward term, reward, correct.
     """
     # Imported here: the rest of the reports must work where W&B is not wanted.
     import wandb
@@ -36,7 +38,9 @@ def sample_table(groups: Sequence[Group], step: int, *, rows: int) -> wandb.Tabl
             step,
             problem.id,
             problem.question,
-            wandb.Image(side_by_side(problem.images)) if problem.images else None,
+            wandb.Image(side_by_side([scaled_down(image, PREVIEW_SIDE) for image in problem.images]))
+            if problem.images
+            else None,
             problem.answer,
             group.completions[sample].text,
             *(score.breakdown.get(term) for term in terms),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lmm_r1.errors import UserError
 from lmm_r1.rollout.engine import check_generate_arguments
+from lmm_r1.rollout.previews import pixel_hash
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Group, Problem, Sampling
 
@@ -19,7 +20,8 @@ class ReplayEngine:
     """Answers with what a run stored of the step that was loaded last, in training or in validation.
 
     Nothing is sampled: weights, seeds and temperature are without effect, and completions carry the weight version,
-    the token ids and the log-probabilities that they were stored with.
+    the token ids and the log-probabilities that they were stored with. Pictures are those of the problems that are
+    asked, and must be the stored run's to the pixel.
 
     Args:
         folder: a run's folder, with `rollouts/` and `validation/` in it.
@@ -46,15 +48,24 @@ class ReplayEngine:
     ) -> list[Group]:
         """The stored groups of these problems, matched by id, cut to `sampling.samples` completions, without scores.
 
-        Raises `UserError` where the step, a problem, or enough completions of it are not stored.
+        Raises `UserError` where the step, a problem, or enough completions of it are not stored, and where a problem
+        was stored with other pictures.
         """
         check_generate_arguments(problems, sampling, seeds)
         stored: dict[str, list[Group]] = {}
+        hashes: dict[str, tuple[str, ...]] = {}
         for store in self._stores:
-            for _, stored_groups in store.read_steps([self._step]):
+            for _, stored_groups in store.read_steps([self._step], pictures=False):
+                hashes |= store.picture_hashes(self._step)
                 for group in stored_groups:
                     stored.setdefault(group.problem.id, []).append(group)
         groups = [self._answer(problem, sampling, stored.get(problem.id, [])) for problem in problems]
+        for problem in problems:
+            if hashes[problem.id] != tuple(pixel_hash(image) for image in problem.images):
+                raise UserError(
+                    f"step {self._step} of {self._folder}: problem {problem.id} has other pictures now; "
+                    "replay with the data set, and with the version of Pillow, of the stored run"
+                )
         for group in groups if complete is not None else ():
             complete(group)
         return groups

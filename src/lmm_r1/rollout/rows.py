@@ -75,8 +75,8 @@ def to_rows(groups: Sequence[Group], step: int, rank: int, write_image: Callable
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def from_rows(table: pa.Table, read_image: Callable[[str], Image]) -> list[Group]:
-    """The groups that `to_rows` was given; `read_image` opens an image by that name."""
+def from_rows(table: pa.Table, read_image: Callable[[str], Image | None] | None) -> list[Group]:
+    """The groups that `to_rows` was given; `read_image` opens an image by that name, or none where it is lost."""
     groups: dict[tuple[int, int], Group] = {}
     for row in table.to_pylist():
         place = row["rank"], row["group"]
@@ -102,9 +102,10 @@ def _problem_row(problem: Problem, write_image: Callable[[Image], str]) -> dict[
     return {**plain, **texts, "problem": problem.id, "images": images, "choices": choices, "rules": rules}
 
 
-def _problem(row: Mapping, read_image: Callable[[str], Image]) -> Problem:
+def _problem(row: Mapping, read_image: Callable[[str], Image | None] | None) -> Problem:
     plain = {name: row[name] for name in PLAIN_FIELDS}
-    images = tuple(read_image(name) for name in row["images"])
+    opened = [read_image(name) for name in row["images"]] if read_image else []
+    images = tuple(image for image in opened if image is not None)
     # Rollouts that were stored before there were rules have no such column.
     rules = AnswerRules(**(row.get("rules") or {}))
     return Problem(id=row["problem"], images=images, choices=tuple(row["choices"]), rules=rules, **plain)

@@ -1,10 +1,11 @@
 """Rollouts on disk: one parquet file for each step and rank, written as they are made and readable by pandas.
 
     <folder>/step-000012-rank-0000.parquet   one row a completion
-    <folder>/images/<sha256>.png             each picture once, named by its pixels
+    <folder>/images/<sha256>.png or .jpeg    each picture once, small, named by the pixels that it had
 
-A file appears under its name when it is complete, so a killed run leaves whole steps and at most a `*.partial` file,
-which readers pass over and `truncate_after` removes. A file that is damaged all the same costs its own rows alone.
+The data set keeps its pictures; here each has its hash, by which `replay_engine` knows it again, and a preview for
+reports. A file appears under its name when it is complete, so a killed run leaves whole steps and at most a `*.partial`
+file, which readers pass over and `truncate_after` removes. A damaged file costs its own rows alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,12 +22,19 @@ from PIL import Image
 
 from lmm_r1.atomic_files import remove_partial, replacing
 from lmm_r1.errors import UserError
+from lmm_r1.rollout.previews import encoded, pixel_hash
 from lmm_r1.rollout.rows import from_rows, to_rows
 from lmm_r1.types import Group
 
 log = logging.getLogger(__name__)
 
 SHARD = re.compile(r"step-(\d{6,})-rank-(\d{4,})\.parquet")
+
+PREVIEW_SIDE = 512
+"""Pixels of the longer side of a stored picture."""
+
+MOST_PNG_BYTES = 65_536
+"""Up to this a picture of `PREVIEW_SIDE` or less is read back as it was; above, it becomes a JPEG."""
 
 DAMAGED = ".damaged"
 """The end of a damaged file's name, once it is set aside."""
@@ -41,14 +49,14 @@ class RolloutStore:
     def write(self, groups: Sequence[Group], step: int, rank: int) -> Path:
         """Store the groups that `rank` sampled at `step`, in place of any it stored there before; returns the file.
 
-        Log-probabilities are kept in float32, as they were sampled; a lone surrogate in a text becomes U+FFFD;
-        everything else is read back as it was.
+        Log-probabilities are kept in float32, as they were sampled; a lone surrogate in a text becomes U+FFFD; a large
+        picture comes back as its preview; everything else is read back as it was.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         shard = self.folder / f"step-{step:06d}-rank-{rank:04d}.parquet"
         table = to_rows(groups, step, rank, self._write_image)
-        with replacing(shard) as partial:
-            pq.write_table(table, partial, compression="zstd")
+        with replacing(shard) as unfinished:
+            pq.write_table(table, unfinished, compression="zstd")
         return shard
 
     def steps(self) -> list[int]:
@@ -56,7 +64,7 @@ class RolloutStore:
         return sorted({step for step, _, _ in self._shards()})
 
     def read_step(self, step: int) -> list[Group]:
-        """The groups of all ranks, rank by rank; a damaged file is named in the log and left out.
+        """The groups of all ranks, rank by rank; a damaged file or picture is named in the log and left out.
 
         Raises `UserError` where nothing can be read of `step`.
         """
@@ -67,13 +75,22 @@ class RolloutStore:
             raise UserError(f"{self.folder}: step {step} is {why}")
         return groups
 
-    def read_steps(self, steps: Iterable[int]) -> Iterator[tuple[int, list[Group]]]:
-        """Each of these steps with its groups, as `read_step` gives them, without those that cannot be read."""
-        for step in steps:
-            shards = sorted((rank, path) for stored, rank, path in self._shards() if stored == step)
-            tables = [table for _, path in shards if (table := _read_shard(path)) is not None]
-            if tables:
-                yield step, from_rows(pa.concat_tables(tables, promote_options="default"), self._read_image)
+    def read_steps(self, steps: Iterable[int], *, pictures: bool = True) -> Iterator[tuple[int, list[Group]]]:
+        """Each of these steps with its groups, as `read_step` gives them, without those that cannot be read.
+
+        Without `pictures` none is opened, and problems have no images.
+        """
+        for step, table in self._tables(steps):
+            lost: list[Path] = []
+            groups = from_rows(table, partial(self._read_image, lost=lost) if pictures else None)
+            if lost:
+                log.warning("%s and %d more pictures: missing or damaged, and left out", lost[0], len(lost) - 1)
+            yield step, groups
+
+    def picture_hashes(self, step: int) -> dict[str, tuple[str, ...]]:
+        """The `pixel_hash` of each picture, by the id of its problem, as the pictures were when they were stored."""
+        names = [row for _, table in self._tables([step]) for row in table.select(["problem", "images"]).to_pylist()]
+        return {row["problem"]: tuple(Path(name).stem for name in row["images"]) for row in names}
 
     def set_damaged_aside(self) -> None:
         """Give files that cannot be read another name, so that their steps count as not stored.
@@ -95,6 +112,13 @@ class RolloutStore:
         for folder in (self.folder, self.folder / "images"):
             remove_partial(folder)
 
+    def _tables(self, steps: Iterable[int]) -> Iterator[tuple[int, pa.Table]]:
+        for step in steps:
+            shards = sorted((rank, path) for stored, rank, path in self._shards() if stored == step)
+            tables = [table for _, path in shards if (table := _read_shard(path)) is not None]
+            if tables:
+                yield step, pa.concat_tables(tables, promote_options="default")
+
     def _shards(self) -> list[tuple[int, int, Path]]:
         if not self.folder.is_dir():
             return []
@@ -102,20 +126,24 @@ class RolloutStore:
         return [(int(match[1]), int(match[2]), path) for match, path in named if match]
 
     def _write_image(self, image: Image.Image) -> str:
-        name = f"images/{sha256(f'{image.size}'.encode() + image.convert('RGB').tobytes()).hexdigest()}.png"
-        path = self.folder / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            with replacing(path) as partial:
-                image.convert("RGB").save(partial, format="PNG")
-        return name
+        name = f"images/{pixel_hash(image)}"
+        for kind in ("png", "jpeg"):
+            if (self.folder / f"{name}.{kind}").exists():
+                return f"{name}.{kind}"
+        kind, content = encoded(image, PREVIEW_SIDE, MOST_PNG_BYTES)
+        path = self.folder / f"{name}.{kind}"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(content)
+        return f"{name}.{kind}"
 
-    def _read_image(self, name: str) -> Image.Image:
-        path = self.folder / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing; copy the folder images/ along with the rollouts")
-        with Image.open(path) as image:
-            return image.convert("RGB")
+    def _read_image(self, name: str, lost: list[Path]) -> Image.Image | None:
+        try:
+            with Image.open(self.folder / name) as image:
+                return image.convert("RGB")
+        except Exception:  # Pillow's decoders raise whatever a damaged file leads them to.
+            lost.append(self.folder / name)
+            return None
 
 
 def _read_shard(path: Path) -> pa.Table | None:

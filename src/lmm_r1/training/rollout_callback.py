@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 from torch import Tensor
 from transformers import ProcessorMixin
 
 from lmm_r1.algorithms.advantages import zero_variance
+from lmm_r1.errors import UserError
+from lmm_r1.rollout.background_writer import BackgroundWriter
 from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.balance import balanced
@@ -21,6 +25,8 @@ from lmm_r1.training.rollout_metrics import rollout_metrics
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import AlgorithmSettings
 from lmm_r1.types import Group, Problem, Sampling
+
+log = logging.getLogger(__name__)
 
 
 class RolloutCallback(L.Callback):
@@ -37,7 +43,8 @@ class RolloutCallback(L.Callback):
         seed: int,
     ) -> None:
         self.sampler, self.algorithm, self.processor = sampler, algorithm, processor
-        self.sampling, self.store, self.seed = sampling, store, seed
+        self.sampling, self.seed = sampling, seed
+        self._writer = BackgroundWriter(store)
         self.metrics: dict[str, float] = {}
 
     def on_train_batch_start(
@@ -55,10 +62,24 @@ class RolloutCallback(L.Callback):
             batch.groups, advantages = self._balanced(trainer, filled, advantages, step)
             batch.experience = collate(batch.groups, advantages, self.processor)
         with self.sampler.phases("store"):
-            self.store.write(filled.sampled, step, rank)
+            self._writer.write(filled.sampled, step, rank)
         silent = zero_variance(rewards_of(filled.sampled))
         verification = {name: count - before[name] for name, count in self.sampler.reward.statistics().items()}
         self.metrics = rollout_metrics(trainer, filled.sampled, silent, verification) | filled.metrics
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: GRPOModule, outputs: Any, batch: RolloutBatch, batch_idx: int
+    ) -> None:
+        """The step's rollouts are on the disk before its row of metrics and its checkpoint."""
+        with self.sampler.phases("store"):
+            self._writer.finish()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: GRPOModule, exception: BaseException) -> None:
+        try:
+            self._writer.finish()
+        except UserError as error:
+            # What ended the run comes first, and is on its way to the user.
+            log.error("%s", error)
 
     def _rollout(self, trainer: L.Trainer, problems: Sequence[Problem], step: int) -> Filled:
         """Scored groups of this process's problems, and of others in their place where they taught nothing."""
