@@ -101,6 +101,23 @@ def test_the_export_has_the_models_dtype(tiny_folder: Path, processor, tmp_path:
     assert (tmp_path / "export" / "model.safetensors").stat().st_size < 5e6
 
 
+@pytest.mark.parametrize("kind", ["policy", "adapted"])
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_weights_that_are_no_numbers_are_not_exported_and_an_earlier_export_stays(
+    kind: str, value: float, request, processor, tmp_path: Path
+) -> None:
+    model = request.getfixturevalue(kind)
+    save_export(model, processor, tmp_path / "export")
+    before = (tmp_path / "export" / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        last = [parameter for parameter in model.parameters() if parameter.requires_grad][-1]
+        last.view(-1)[-1] = value
+    with pytest.raises(UserError, match=r"export is not written: .*NaN or infinity \(first in .*weight\)"):
+        save_export(model, processor, tmp_path / "export")
+    assert (tmp_path / "export" / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_frozen_vision_tower_gets_no_gradient(
     checkpointing: bool, tiny_folder: Path, processor, image_problem

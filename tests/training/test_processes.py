@@ -58,17 +58,21 @@ OF_TOKENS = ("reinforce_baseline", "ppo", "gspo")
 """Whitened over all tokens, with a critic, with ratios of completions."""
 
 
-def updated(world: int, folder: Path, model: Path, groups: Path) -> dict:
-    """What `two_updates.py` makes of the groups in that many processes."""
+def together(script: str, world: int, *arguments: str) -> None:
+    """Run a script in that many processes, which are given their rank, their number and a port to meet at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    out = folder / f"{world}.pt"
-    script = str(Path(__file__).with_name("two_updates.py"))
-    arguments = [str(world), str(port), str(model), str(groups), str(out), *OF_TOKENS]
-    started = [start(script, str(rank), *arguments) for rank in range(world)]
+    started = [start(script, str(rank), str(world), str(port), *arguments) for rank in range(world)]
     for code, output in [process.wait() for process in started]:
         assert code == 0, output[-4000:]
+
+
+def updated(world: int, folder: Path, model: Path, groups: Path) -> dict:
+    """What `two_updates.py` makes of the groups in that many processes."""
+    out = folder / f"{world}.pt"
+    script = str(Path(__file__).with_name("two_updates.py"))
+    together(script, world, str(model), str(groups), str(out), *OF_TOKENS)
     return torch.load(out, weights_only=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,8 +183,15 @@ ORDINARY = {
         ({"completion/truncated": 0.5}, "truncated"),
         ({"policy/sampler_difference": 0.3}, "mismatch"),
         ({"reward/mean": 0.0}, "reward"),
+        ({"policy/sampler_difference": math.nan, "reward/mean": 0.0}, "not finite"),
     ],
 )
 def test_each_odd_value_is_explained_and_ordinary_ones_are_not(change, kind):
     assert not list(explain(1, ORDINARY))
     assert [found for found, _ in explain(1, ORDINARY | change)] == [kind]
+
+
+def test_what_was_made_of_a_broken_policy_is_not_explained_away():
+    broken = {"reward/mean": 0.0, "groups/zero_variance": 1.0, "completion/truncated": 1.0, "policy/skipped_steps": 1.0}
+    assert not list(explain(1, broken))
+    assert not list(explain(1, {"policy/skipped_steps": 1.0}))

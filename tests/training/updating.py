@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -159,6 +160,20 @@ def take_steps(module: GRPOModule, *experiences: Experience) -> list[dict[str, t
     gradients = Gradients()
     trainer_of(gradients).fit(module, loader_of(*experiences))
     return gradients.steps
+
+
+def spoil_gradient(model: torch.nn.Module, value: float, steps: set[int]) -> None:
+    """Put `value` into a gradient of the model in these of its backward passes, counted from 0."""
+    passes = itertools.count()
+
+    def spoilt(gradient: torch.Tensor) -> torch.Tensor:
+        if next(passes) not in steps:
+            return gradient
+        gradient = gradient.clone()
+        gradient.view(-1)[0] = value
+        return gradient
+
+    next(parameter for parameter in reversed(list(model.parameters())) if parameter.requires_grad).register_hook(spoilt)
 
 
 def difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:

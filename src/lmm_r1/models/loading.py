@@ -22,6 +22,7 @@ from transformers import (
 
 from lmm_r1.atomic_files import replacing
 from lmm_r1.errors import UserError
+from lmm_r1.models.finite import require_finite
 from lmm_r1.models.shared_prefix import SHARED_PREFIX_FLEX, SHARED_PREFIX_SDPA
 
 ATTENTION: Mapping[str, str] = {"sdpa": SHARED_PREFIX_SDPA, "flex_attention": SHARED_PREFIX_FLEX}
@@ -194,12 +195,15 @@ class _MergedWeights(Mapping[str, Tensor]):
 def save_export(model: torch.nn.Module, processor: ProcessorMixin, folder: Path) -> None:
     """Write a folder that transformers and vLLM load without this project: merged weights in the model's dtype,
     config, generation settings, tokenizer, chat template and processor. Replaces a folder that is there as a whole.
+
+    Raises UserError for weights that are not finite, and then leaves the folder as it is.
     """
     weights = merged_state_dict(model)
     if isinstance(weights, _MergedWeights):
         model = model.get_base_model()
         # On a GPU the merged copies of all layers together may find no room.
         weights = {name: weight.cpu() if name in weights.adapted else weight for name, weight in weights.items()}
+    require_finite(weights, str(folder))
     with replacing(folder) as partial:
         model.save_pretrained(partial, state_dict=weights)
         processor.save_pretrained(partial)

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
-import lightning as L
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import nn
 
+from lmm_r1.algorithms.ratios import log_ratio, ratio
 from lmm_r1.algorithms.returns import token_rewards
 from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.training.batch import RolloutBatch
-from lmm_r1.training.distributed import sum_gradients, sum_over_processes
 from lmm_r1.training.estimators import TokenAdvantages
 from lmm_r1.training.forward import ExperienceForward
+from lmm_r1.training.guarded_step import Skipped
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
 from lmm_r1.training.splits import mini_batches
+from lmm_r1.training.stepped_module import SteppedModule
 from lmm_r1.training.targets import Targets
 from lmm_r1.training.update_metrics import UpdateMetrics
 from lmm_r1.types import Experience
 
 
-class GRPOModule(L.LightningModule):
+class GRPOModule(SteppedModule):
     """Holds the policy and, when the KL coefficient is not 0, the reference policy.
 
-    Optimisation is manual: an RL step is `inner_epochs` passes over the rollout, each of `mini_batches` optimiser
-    steps, each of as many micro-batches as memory asks for. The result does not depend on the micro-batches.
-    `training.ppo` adds a critic.
+    An RL step is `inner_epochs` passes over the rollout, each of `mini_batches` optimiser steps, each of as many
+    micro-batches as memory asks for. The result does not depend on the micro-batches. `training.ppo` adds a critic.
     """
 
     measured: ClassVar[tuple[str, ...]] = (
@@ -63,20 +63,17 @@ class GRPOModule(L.LightningModule):
         seed: int,
     ) -> None:
         """Without a `reference`, a KL coefficient above 0 takes the policy with its LoRA adapter switched off."""
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(phases, {"policy": Skipped("algorithm.learning_rate")})
         self.policy = policy
         # In a tuple, so that Lightning neither trains the reference nor writes it into every checkpoint.
         self._reference = (reference,)
         if reference is not None:
             share_frozen_tower(policy, reference)
         self.settings, self.temperature, self.seed = settings, temperature, seed
-        self.optimiser_steps, self.phases = optimiser_steps, phases
+        self.optimiser_steps = optimiser_steps
         self.register_buffer("banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
         self.kl_coef = settings.kl_coef
-        self.steps_done = 0
         self._forward: ExperienceForward | None = None
-        self.metrics: dict[str, float] = {}
 
     @property
     def on_policy(self) -> bool:
@@ -110,7 +107,7 @@ class GRPOModule(L.LightningModule):
             for rows in self._mini_batches(experience.group_index, inner_epoch):
                 self._optimiser_step(experience, rows, targets, metrics)
         self._forward = None
-        self.metrics = metrics.means(self._sum)
+        self.metrics = metrics.means(self._sum) | self._skipped_steps()
         self.metrics["learning_rate"] = self._schedule().get_last_lr()[0]
         if settings.kl_control is not None:
             self._adapt_kl(experience)
@@ -152,17 +149,27 @@ class GRPOModule(L.LightningModule):
     ) -> None:
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
-        count = self._sum(count)
+        count, measured, total = self._sum(count), metrics.empty(), torch.zeros((), device=self.device)
         for micro in self._forward.micro_batches(rows):
-            losses = self._token_losses(experience, rows[micro], targets, metrics)
+            losses = self._token_losses(experience, rows[micro], targets, measured)
             loss = (losses * weights[micro.to(self.device), : losses.shape[1]]).sum() / count
             self.manual_backward(loss)
-            metrics.add("policy/loss", loss, 0)
-        norm = self._apply_gradients(self.policy, 0, self.settings.max_grad_norm)
-        # Every process takes the same step with the same norm: a share each, so that the sum counts it once.
-        share = 1 / self.trainer.world_size
-        metrics.add("policy/loss", 0.0, share)
-        metrics.add("policy/grad_norm", norm * share, share)
+            total += loss.detach()
+        suspects = self._suspects(experience, targets)
+        if self._apply_gradients("policy", self.policy, self.settings.max_grad_norm, total, measured, suspects):
+            metrics.include(measured)
+
+    def _suspects(self, experience: Experience, targets: Targets) -> dict[str, torch.Tensor | None]:
+        """What a loss was made of, for `guarded_step` to find what was not finite first."""
+        sampler_logprobs = None if self.settings.correction is None else experience.sampler_logprobs
+        return {
+            "a reward or an advantage": experience.advantages,
+            "a log-probability of the engine": sampler_logprobs,
+            "a log-probability of the policy": targets.old_logprobs,
+            "a log-probability of the reference policy": targets.reference_logprobs,
+            "a value of the critic": targets.values,
+            "an advantage of a token": targets.advantages,
+        }
 
     def _token_losses(
         self, experience: Experience, rows: torch.Tensor, targets: Targets, metrics: UpdateMetrics
@@ -196,7 +203,7 @@ class GRPOModule(L.LightningModule):
             entropy=statistics.entropy,
             clip_low=token_loss.clipped_low,
             clip_high=token_loss.clipped_high,
-            ratio=torch.exp(current.detach() - old),
+            ratio=ratio(log_ratio(current.detach(), old, mask)),
         )
         images = torch.tensor([pixels is not None for pixels in experience.pixel_values])
         shows_image = images[experience.group_index[rows]].to(self.device)
@@ -229,44 +236,43 @@ class GRPOModule(L.LightningModule):
             group_index, self.settings.mini_batches, seed=self.seed, step=self.steps_done, inner_epoch=inner_epoch
         )
 
-    def _apply_gradients(self, model: nn.Module, index: int, max_norm: float) -> torch.Tensor:
-        """A step of the optimiser at `index` on the gradients of all processes; returns their norm before clipping."""
-        sum_gradients(self.trainer, model)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-        self._optimiser(index).step()
-        self._optimiser(index).zero_grad()
-        self._schedule(index).step()
-        return norm
+    def _apply_gradients(
+        self,
+        name: str,
+        model: nn.Module,
+        max_norm: float,
+        loss: torch.Tensor,
+        measured: UpdateMetrics,
+        suspects: dict[str, torch.Tensor | None],
+    ) -> bool:
+        """A step on the gradients of all processes, where these are finite, by the optimiser of `name`.
 
-    def _optimiser(self, index: int = 0) -> LightningOptimizer:
-        """The policy's is the first."""
-        optimisers = self.optimizers()
-        return optimisers[index] if isinstance(optimisers, list) else optimisers
-
-    def _schedule(self, index: int = 0) -> torch.optim.lr_scheduler.LRScheduler:
-        schedules = self.lr_schedulers()
-        return schedules[index] if isinstance(schedules, list) else schedules
-
-    def _sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over processes, where the tensor was."""
-        return sum_over_processes(self.trainer, tensor.to(self.device)).to(tensor.device)
+        Its loss and norm join what was `measured` in the mini-batch, all of which is void where no step was taken.
+        """
+        norm = self._guarded_step(name, model, loss=loss, max_norm=max_norm, suspects=suspects)
+        if norm is not None:
+            # Every process takes the same step with the same norm: a share each, so that the sum counts it once.
+            share = 1 / self.trainer.world_size
+            measured.add(f"{name}/loss", loss, share)
+            measured.add(f"{name}/grad_norm", norm * share, share)
+        return norm is not None
 
     def _adapt_kl(self, experience: Experience) -> None:
         self.metrics["policy/kl_coef"] = self.kl_coef
-        completions = len(experience) * self.trainer.world_size
-        self.kl_coef = self.settings.kl_control(
-            self.kl_coef, self.metrics["policy/kl_of_completion"], batch_size=completions
-        )
-
-    def transfer_batch_to_device(self, batch: RolloutBatch, device: torch.device, dataloader_idx: int) -> RolloutBatch:
-        """Problems stay where they are; a micro-batch's tensors move when it is computed."""
-        return batch
+        # No step, no measurement: the coefficient stays.
+        measured = self.metrics.get("policy/kl_of_completion", math.nan)
+        if math.isfinite(measured):
+            completions = len(experience) * self.trainer.world_size
+            self.kl_coef = self.settings.kl_control(self.kl_coef, measured, batch_size=completions)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"], checkpoint["kl_coef"] = self.steps_done, self.kl_coef
+        checkpoint["skipped_in_a_row"] = {name: skipped.in_a_row for name, skipped in self.skipped.items()}
         # The prompt schedule is a function of `steps_done`; Lightning's own counts would fight it.
         checkpoint.pop("loops", None)
         checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done, self.kl_coef = checkpoint["steps_done"], checkpoint["kl_coef"]
+        for name, in_a_row in checkpoint["skipped_in_a_row"].items():
+            self.skipped[name].in_a_row = in_a_row

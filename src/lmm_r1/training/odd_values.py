@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 
 def explain(step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     """Yield (kind, sentence) for what deserves one; the recorder says each kind once a run."""
-    if "reward/mean" not in metrics:
+    odd = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if odd:
+        yield "not finite", f"step {step}: NaN or infinity in {', '.join(odd)}."
+    skipped = any(value for name, value in metrics.items() if name.endswith("/skipped_steps"))
+    if "reward/mean" not in metrics or skipped or odd:
+        # What follows is meant for a policy that works.
         return
     if abs(metrics["policy/loss"]) < 1e-3:
         yield (

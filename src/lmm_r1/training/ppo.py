@@ -10,6 +10,7 @@ from torch import nn
 from lmm_r1.algorithms.value import explained_variance, value_loss
 from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.models.value_model import ValueModel
+from lmm_r1.training.guarded_step import Skipped
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
@@ -60,6 +61,7 @@ class PPOModule(GRPOModule):
             seed=seed,
         )
         self.critic = critic
+        self.skipped["value"] = Skipped("algorithm.critic.learning_rate")
 
     def configure_optimizers(self) -> list[dict[str, Any]]:
         """The policy's, then the critic's."""
@@ -111,7 +113,7 @@ class PPOModule(GRPOModule):
         critic = self.settings.critic
         mask = experience.completion_mask[rows].to(self.device)
         weights, count = self.settings.aggregation(mask)
-        count = self._sum(count)
+        count, measured, total = self._sum(count), metrics.empty(), torch.zeros((), device=self.device)
         for micro in self._forward.micro_batches(rows):
             chosen, places = rows[micro], micro.to(self.device)
             values = self._forward.values(self.critic, chosen)
@@ -122,7 +124,7 @@ class PPOModule(GRPOModule):
             losses = value_loss(values, old_values, returns, mask[places, :length], clip=critic.clip)
             loss = (losses * weights[places, :length]).sum() / count
             self.manual_backward(loss)
-            metrics.add("value/loss", loss, 0)
-        norm, share = self._apply_gradients(self.critic, 1, critic.max_grad_norm), 1 / self.trainer.world_size
-        metrics.add("value/loss", 0.0, share)
-        metrics.add("value/grad_norm", norm * share, share)
+            total += loss.detach()
+        suspects = self._suspects(experience, targets)
+        if self._apply_gradients("value", self.critic, critic.max_grad_norm, total, measured, suspects):
+            metrics.include(measured)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning as L
 import torch
 from torch import nn
 from transformers import ProcessorMixin
 
 from lmm_r1.models.logprobs import completion_statistics
 from lmm_r1.models.prompts import render_prompt
-from lmm_r1.training.distributed import sum_gradients, sum_over_processes
+from lmm_r1.training.guarded_step import Skipped
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import SupervisedSettings
+from lmm_r1.training.stepped_module import SteppedModule
 from lmm_r1.types import Problem
 
 
-class SupervisedModule(L.LightningModule):
+class SupervisedModule(SteppedModule):
     """One optimiser step on `(problem, response)` pairs, normalised over the response tokens of the whole batch."""
 
     def __init__(
@@ -32,13 +32,10 @@ class SupervisedModule(L.LightningModule):
         steps: int,
         phases: Phases,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(phases, {"policy": Skipped("sft.learning_rate")})
         self.policy, self.processor, self.settings = policy, processor, settings
-        self.system_prompt, self.phases, self.steps = system_prompt, phases, steps
+        self.system_prompt, self.steps = system_prompt, steps
         self.register_buffer("banned", torch.tensor(banned_token_ids, dtype=torch.long), persistent=False)
-        self.steps_done = 0
-        self.metrics: dict[str, float] = {}
 
     def configure_optimizers(self) -> dict[str, Any]:
         return optimiser_with_schedule(
@@ -59,26 +56,18 @@ class SupervisedModule(L.LightningModule):
         self.steps_done += 1
 
     def _update(self, batch: list[tuple[Problem, str]]) -> None:
-        optimiser = self.optimizers()
         encoded = sorted((self._encode(problem, response) for problem, response in batch), key=lambda row: len(row[1]))
-        tokens = sum_over_processes(
-            self.trainer, torch.tensor(float(sum(len(response) for _, response, *_ in encoded)), device=self.device)
-        )
+        tokens = self._sum(torch.tensor(float(sum(len(response) for _, response, *_ in encoded)), device=self.device))
         total = torch.zeros((), device=self.device)
         for start in range(0, len(encoded), self.settings.micro_batch_size):
             loss = self._negative_log_likelihood(encoded[start : start + self.settings.micro_batch_size]) / tokens
             self.manual_backward(loss)
             total += loss.detach()
-        sum_gradients(self.trainer, self.policy)
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
-        optimiser.step()
-        optimiser.zero_grad()
-        self.metrics = {
-            "policy/loss": float(sum_over_processes(self.trainer, total)),
-            "policy/grad_norm": float(norm),
-            "learning_rate": self.lr_schedulers().get_last_lr()[0],
-        }
-        self.lr_schedulers().step()
+        learning_rate = self._schedule().get_last_lr()[0]
+        norm = self._guarded_step("policy", self.policy, loss=total, max_norm=self.settings.max_grad_norm, suspects={})
+        loss = float(self._sum(total))
+        taken = {} if norm is None else {"policy/loss": loss, "policy/grad_norm": float(norm)}
+        self.metrics = taken | {"learning_rate": learning_rate} | self._skipped_steps()
 
     def _encode(
         self, problem: Problem, response: str
@@ -113,14 +102,13 @@ class SupervisedModule(L.LightningModule):
         )
         return -(statistics.logprobs * mask).sum()
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Problems stay where they are; a micro-batch's tensors move when it is computed."""
-        return batch
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"] = self.steps_done
+        checkpoint["skipped_in_a_row"] = {name: skipped.in_a_row for name, skipped in self.skipped.items()}
         checkpoint.pop("loops", None)
         checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["steps_done"]
+        for name, in_a_row in checkpoint["skipped_in_a_row"].items():
+            self.skipped[name].in_a_row = in_a_row

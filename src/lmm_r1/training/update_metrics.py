@@ -18,6 +18,15 @@ class UpdateMetrics:
         self.totals = torch.zeros(len(names), dtype=torch.float32, device=device)
         self.weights = torch.zeros_like(self.totals)
 
+    def empty(self) -> UpdateMetrics:
+        """The same quantities, with nothing added yet."""
+        return UpdateMetrics(tuple(self.rows), self.totals.device)
+
+    def include(self, other: UpdateMetrics) -> None:
+        """Add all that was added to `other`."""
+        self.totals += other.totals
+        self.weights += other.weights
+
     def add(self, name: str, total: torch.Tensor | float, weight: torch.Tensor | float) -> None:
         """Let `total`, a sum of `weight` values, take part in the mean of `name`."""
         self.totals[self.rows[name]] += total.detach() if isinstance(total, torch.Tensor) else total
