@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from lmm_r1.models.loading import load_policy
-from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.training.guarded_step import gradient_norm
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import SupervisedSettings
@@ -147,10 +146,9 @@ def test_a_loss_that_is_not_finite_is_enough(random_model, experience, banned):
     assert module.metrics["policy/skipped_steps"] == 1 and module.skipped["policy"].cause == "the loss"
 
 
-def test_supervised_training_skips_likewise(random_model, processor, make_groups):
+def test_supervised_training_skips_likewise(random_model, processor, banned, make_groups):
     chosen = SupervisedSettings(2, 2, 1e-2, warmup_ratio=0.0, max_grad_norm=1.0, build=None)
     policy = load_policy(str(random_model), "float32")
-    banned = banned_token_ids(processor)
     module = SupervisedModule(
         policy, processor, chosen, system_prompt=None, banned_token_ids=banned, steps=2, phases=Phases()
     )

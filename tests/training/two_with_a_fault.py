@@ -19,7 +19,7 @@ def main(rank: int, world: int, port: str, model: str, stored: str, folder: str)
     import lightning as L
     import torch
 
-    from lmm_r1.models.loading import load_policy, load_processor
+    from lmm_r1.models.loading import load_config, load_policy, load_processor
     from lmm_r1.models.prompts import banned_token_ids
     from lmm_r1.training.replicas import Replicas
     from tests.training.updating import experience_of, loader_of, module_of, settings, spoil_gradient, trainer_of
@@ -50,7 +50,10 @@ def main(rank: int, world: int, port: str, model: str, stored: str, folder: str)
     results = {}
     for dtype in ("float32", "bfloat16"):
         policy = load_policy(model, dtype)
-        module, watch = module_of(None, settings(), banned_token_ids(processor), policy=policy), Watch()
+        module, watch = (
+            module_of(None, settings(), banned_token_ids(processor, load_config(model)), policy=policy),
+            Watch(),
+        )
         if rank == 1:
             spoil_gradient(policy, math.nan, {0, 2})
         experience = experience_of(groups, processor)
