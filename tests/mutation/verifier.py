@@ -34,6 +34,7 @@ class Mutation(NamedTuple):
 POOL = "test_pool.py::"
 HOSTILE = "test_hostile.py::"
 CASES = "test_mathematics_cases.py::"
+CHOICES = "test_choice_statement.py::"
 FORMAT = "test_extract_and_format.py"
 
 MUTATIONS = [
@@ -200,10 +201,73 @@ MUTATIONS = [
     # the judges
     Mutation(
         "answers/choice.py",
-        "return index if index < (count or _WITHOUT_CHOICES) else None",
-        "return index",
+        "    if index >= count:\n        return None\n",
+        "",
         "letters are limited to the options",
         "test_verify.py::test_choice",
+    ),
+    Mutation(
+        "answers/choice.py",
+        "    if _HEDGE.match(behind):\n        return None\n",
+        "",
+        "a letter that is taken back is none",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice.py",
+        "return index if index in named else None",
+        "return index",
+        "a letter with another option's text is none",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice.py",
+        "if announced and _NEXT_SENTENCE",
+        "if _NEXT_SENTENCE",
+        "what nothing announces is read to its end",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice_statement.py",
+        "return max(found)",
+        "return min(found)",
+        "the last announcement counts",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice_statement.py",
+        "len(marked) < 2 or ",
+        "True or ",
+        "marks in front of several letters are headings",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice_statement.py",
+        'and letter["letter"].isupper()',
+        "",
+        "an article is no letter",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice_statement.py",
+        "\\s{_IS}{_JUDGED}",
+        "\\s{_IS}",
+        "what judges an answer states none",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "answers/choice_statement.py",
+        "if _LETTER_ALONE.fullmatch(last) and before",
+        "if _LETTER_ALONE.fullmatch(last) or before",
+        "the last line counts where it is a letter",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
+    ),
+    Mutation(
+        "verify.py",
+        'kind = "choice" if answer_type == "math" and choice_letter(gold) else answer_type',
+        "kind = answer_type",
+        "a variable of a formula is no letter",
+        CHOICES + "test_mathematics_whose_gold_is_a_letter_reads_it_alike",
     ),
     # which answer counts, and the format
     Mutation(
@@ -556,26 +620,19 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/mathematics.py",
-        'return "ok" if letter == _stated_letter(answer) else "wrong"',
+        'return "ok" if letter == stated_letter(answer) else "wrong"',
         'return "ok" if letter in answer else "wrong"',
         "a letter somewhere picks nothing",
         CASES + "test_verdict",
     ),
     Mutation(
-        "answers/mathematics.py",
-        'if label is not None and not _LONE_CAPITAL.search(label["text"]):',
-        "if label is not None:",
+        "answers/choice.py",
+        ' and not _LONE_CAPITAL.search(label["text"])',
+        "",
         "a label with another letter behind it picks nothing",
-        CASES + "test_verdict",
+        CHOICES + "test_a_letter_is_taken_where_the_text_says_that_it_is_the_answer",
     ),
     # the other types
-    Mutation(
-        "answers/choice.py",
-        "if index is not None and not (options and normal_text(options[index]) == normal_text(both[2])):",
-        "if False:",
-        "a letter with another option's text picks nothing",
-        "test_verify.py::test_choice",
-    ),
     Mutation(
         "answers/words.py",
         "if first is None or _HEDGE.search(text, first.end(1)):",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lmm_r1.rewards.answers.choice_statement import choice_statement
 from lmm_r1.rewards.answers.statement import final_statement
 from lmm_r1.rewards.tags import end_of_thinking, honest_tags
 
@@ -27,17 +28,18 @@ def extract_answer(text: str) -> str | None:
     return text[tags[0].end() : tags[1].start()].strip() or None
 
 
-def last_answer(text: str) -> str | None:
+def last_answer(text: str, answer_type: str = "math") -> str | None:
     """The final answer of a whole response that may have been written without tags.
 
     Only what follows the thinking counts, and a response whose thinking is never closed has no answer. The single
     `<answer>` where there are tags; otherwise what `final_statement` finds: the last box, else what follows the last
-    "answer is", else the last formula, else the whole text.
+    "answer is", else the last formula, else the whole text. For a choice, what `choice_statement` finds.
     """
     said = after_thinking(text)
     if _ANSWER_TAG.search(said):
         return extract_answer(said)
-    return final_statement(said).strip() or None
+    find = choice_statement if answer_type == "choice" else final_statement
+    return find(said).strip() or None
 
 
 def after_thinking(text: str) -> str:

@@ -13,7 +13,7 @@ from lmm_r1.errors import UserError
 from lmm_r1.rewards.answers.actions import judge_actions, judge_level, load_simulator
 from lmm_r1.rewards.answers.announcement import stated_answer
 from lmm_r1.rewards.answers.box import grade_boxes, judge_boxes
-from lmm_r1.rewards.answers.choice import judge_choice
+from lmm_r1.rewards.answers.choice import choice_letter, judge_choice
 from lmm_r1.rewards.answers.collection import judge_own_set, judge_own_tuple, judge_set, judge_tuple
 from lmm_r1.rewards.answers.count import judge_count
 from lmm_r1.rewards.answers.free_text import grade_free_text, judge_free_text
@@ -105,7 +105,8 @@ def verify(
     """
     if scope not in ("answer", "response"):
         raise ValueError(f"scope is {scope!r}; it is 'answer' or 'response'")
-    answer = after_thinking(text) if scope == "answer" else last_answer(text)
+    kind = "choice" if answer_type == "math" and choice_letter(gold) else answer_type
+    answer = after_thinking(text) if scope == "answer" else last_answer(text, kind)
     claim = Claim(gold, answer or "", answer_type, tuple(choices), rules)
     quick = quick_verdict(claim)
     if quick is not None:
@@ -188,6 +189,8 @@ def _reason(verifier: Verifier, claim: Claim) -> str:
     answer = stated_answer(claim.answer)
     if answer is None:
         return "wrong"
+    if claim.answer_type == "choice":  # whose announcement tells the letter from an article
+        return verifier.judge(claim)
     return verifier.judge(claim._replace(answer=answer)) if answer else "unparsable"
 
 

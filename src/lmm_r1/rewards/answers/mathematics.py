@@ -12,21 +12,19 @@ from typing import NamedTuple
 
 from lmm_r1.answer_rules import PERCENTS
 from lmm_r1.rewards.answers.amounts import split_currency
+from lmm_r1.rewards.answers.choice import choice_letter, stated_letter
 from lmm_r1.rewards.answers.cleaning import cleaned, column_as_tuple, semicolons_as_commas, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
 from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, LONGEST_RESPONSE, differs_in_form, hopeless
-from lmm_r1.rewards.answers.markup import bare, boxed_contents, plain_words
+from lmm_r1.rewards.answers.markup import bare, boxed_contents
 from lmm_r1.rewards.answers.number import exact_number, plain_number
 from lmm_r1.rewards.answers.programs import UNCLEAR_LOGARITHM
-from lmm_r1.rewards.answers.statement import final_statement, stated_expression
+from lmm_r1.rewards.answers.statement import stated_expression
 from lmm_r1.rewards.answers.units import is_weight, same_unit, split_degrees, split_unit, unit_ratio
 from lmm_r1.rewards.extract import last_answer
 
 _NO_MATHEMATICS = re.compile(r"[^0-9\\]*", re.ASCII)
 _ONLY_DIGITS = re.compile(r"[0-9\s.,;]*")
-_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:)]?")
-_LABEL = re.compile(r"(?:[(\[]([A-Za-z])[)\]][.:]?|([A-Za-z])[.:)])\s+(?P<text>\S.*)", re.DOTALL)
-_LONE_CAPITAL = re.compile(r"(?<![A-Za-z])[A-Z](?![A-Za-z])")
 
 
 def quick_reason(gold: str, answer: str, percent: str = "either") -> str | None:
@@ -71,8 +69,8 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
         answer = last_answer(answer) or ""
         if (quick := quick_reason(gold, answer, percent)) is not None:
             return quick
-    if (letter := _choice_letter(plain_words(gold))) is not None:
-        return "ok" if letter == _stated_letter(answer) else "wrong"
+    if (letter := choice_letter(gold)) is not None:
+        return "ok" if letter == stated_letter(answer) else "wrong"
     expected, given = stated_expression(_closed(gold)), stated_expression(answer)
     if not expected or not given or len(given) > LONGEST_EXPRESSION:
         return "unparsable"
@@ -184,23 +182,6 @@ def _without_degrees(expected: str, given: str) -> tuple[str, str]:
     elif given_sign and not expected_sign and r"\pi" in expected:
         given = rf"({given})\cdot\frac{{\pi}}{{180}}"
     return expected, given
-
-
-def _choice_letter(text: str) -> str | None:
-    """The capital letter that a gold is, as one of several choices."""
-    letter = _LETTER.fullmatch(text)
-    return letter[1] if letter and letter[1].isupper() else None
-
-
-def _stated_letter(answer: str) -> str | None:
-    """The letter that an answer is, or that labels it: `(A)`, `A. 12 cm`; None where another letter follows."""
-    for text in (plain_words(answer), plain_words(final_statement(bare(answer)))):
-        if (letter := _LETTER.fullmatch(text)) is not None:
-            return letter[1].upper()
-        label = _LABEL.fullmatch(text)
-        if label is not None and not _LONE_CAPITAL.search(label["text"]):
-            return (label[1] or label[2]).upper()
-    return None
 
 
 def _closed(gold: str) -> str:

@@ -81,7 +81,7 @@ def final_statement(text: str) -> str:
     last formula with no number behind it; else the whole text. Boxes or formulas joined by "and", "or" or a comma are
     one list.
     """
-    boxes = _last_boxes(text)
+    boxes = last_boxes(text)
     masked = _masked(text)
     announcements = list(_ANNOUNCEMENT.finditer(masked))[-_ANNOUNCEMENTS_READ:]
     announced = [(match, _sentence(text, masked, match.end())) for match in reversed(announcements)]
@@ -107,7 +107,7 @@ def _stands_alone(before: str, behind: str) -> bool:
 def stated_expression(text: str) -> str | None:
     """The one expression or list of expressions that a text states; None where what it states is broken."""
     text = with_currencies_behind(with_digits(with_bases(in_latex(bare(text)))))
-    if boxes := _last_boxes(text):
+    if boxes := last_boxes(text):
         statement = final_statement(text)
         if statement != _joined(boxes):
             return stated_expression(statement)
@@ -234,7 +234,7 @@ def _last_formulas(text: str) -> list[Span]:
     return formulas[max(first, 0) :]
 
 
-def _last_boxes(text: str) -> list[Span]:
+def last_boxes(text: str) -> list[Span]:
     """The last box, with those before it that "and", "or" or punctuation joins to it."""
     boxes = [Span(*span) for span in boxed_spans(text)]
     first = len(boxes) - 1
