@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from lmm_r1.cli.composition import compose_config, keys_of, plain
+from lmm_r1.cli.paths import register_resolvers
 from lmm_r1.cli.run_folder import (
+    ANNOUNCED_ON_RESUME,
+    HARMLESS_ON_RESUME,
+    changes,
     folder_to_resume,
     link_latest,
     read_config,
@@ -11,6 +16,7 @@ from lmm_r1.cli.run_folder import (
     write_config,
 )
 from lmm_r1.cli.starting_run import newest_finished_run, starting_folder
+from lmm_r1.cli.train_command import final_config
 from lmm_r1.errors import UserError
 
 STORED = {
@@ -82,6 +88,42 @@ def test_a_resumed_run_may_be_longer_and_logged_elsewhere():
     now = composed(trainer={"steps": 80, "devices": 1}, logger={"wandb": {"offline": True}})
     config = resumed_config(STORED, now, ["resume", "trainer.steps", "logger"])
     assert config == {**STORED, "trainer": {"steps": 80, "devices": 1}, "logger": {"wandb": {"offline": True}}}
+
+
+def test_memory_and_speed_may_change_on_resume_alone_or_with_the_command_repeated():
+    stored = {**STORED, "rollout": {"engine": {"max_images": 1, "max_model_len": 2048}}}
+    now = {**composed(), "rollout": {"engine": {"max_images": 4, "max_model_len": 4096}}}
+    for command in (["resume"], ["resume", "stage", "seed"]):
+        config = resumed_config(stored, now, [*command, "rollout.engine.max_images"])
+        assert config == {**stored, "rollout": {"engine": {"max_images": 4, "max_model_len": 2048}}}
+    assert stored["rollout"]["engine"]["max_images"] == 1
+    assert list(changes(stored, config)) == [
+        "rollout.engine.max_images=4 from here on, rollout.engine.max_images=1 before"
+    ]
+
+
+def test_what_may_change_on_resume_is_a_setting(repository):
+    register_resolvers()
+    known = set()
+    for overrides in ([], ["stage=sft"], ["algorithm=ppo"]):
+        known |= set(keys_of(plain(compose_config("train", overrides))))
+    assert set(HARMLESS_ON_RESUME) | set(ANNOUNCED_ON_RESUME) <= known
+
+
+def test_a_setting_that_the_run_does_not_have_is_named():
+    with pytest.raises(UserError, match=r"rollout\.engine\.max_images=4: the run to resume has no such setting"):
+        resumed_config(STORED, composed(rollout={"engine": {"max_images": 4}}), ["resume", "rollout.engine.max_images"])
+
+
+def test_fewer_steps_than_are_done_are_refused(tmp_path):
+    config = composed(trainer={"steps": 5, "devices": 1}, resume=str(tmp_path))
+    write_config(tmp_path, STORED, "x")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_000006.ckpt").touch()
+    with pytest.raises(UserError, match=r"trainer\.steps=5: 6 steps of .* are done already; give at least 6"):
+        final_config(config, ["resume=x", "trainer.steps=5"])
+    config["trainer"]["steps"] = 6
+    assert final_config(config, ["resume=x", "trainer.steps=6"])[0]["trainer"]["steps"] == 6
 
 
 def test_the_command_that_started_a_run_may_be_repeated_to_resume_it():

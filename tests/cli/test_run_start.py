@@ -67,12 +67,21 @@ def test_what_was_in_the_folder_before_is_not_touched(tmp_path):
 def test_a_run_that_had_begun_keeps_everything(tmp_path, resumed):
     folder = tmp_path / "now"
     folder.mkdir()
+    if resumed:
+        write_config(folder, {"seed": 1}, "python train.py")
     with pytest.raises(RuntimeError), starting(folder, resumed=resumed) as begun:
         make(folder)
-        if not resumed:
-            begun()
+        begun()
         raise RuntimeError
     assert len(list(folder.iterdir())) == 4
+
+
+def test_a_run_that_cannot_be_resumed_is_as_it_was(earlier):
+    before = (earlier / "config.yaml").read_text()
+    with pytest.raises(UserError), starting(earlier, resumed=True):
+        write_config(earlier, {"seed": 0, "steps": 80}, "python train.py resume=latest trainer.steps=80")
+        raise UserError("the training data is not what the run was made with so far")
+    assert (earlier / "config.yaml").read_text() == before
 
 
 def test_a_new_run_does_not_go_into_another_ones_folder(earlier):

@@ -117,9 +117,10 @@ def test_ids_are_unique_among_the_drawings(page):
 
 def test_a_run_that_has_only_begun_has_a_report(tmp_path):
     pd.DataFrame({"step": [1, 2], "reward/mean": [0.1, 0.2]}).to_csv(tmp_path / "metrics.csv", index=False)
+    (tmp_path / "lineage.json").write_text('[{"first_step": 0, "git_commit": "5d728f8", "data": "abcdef"}]')
     page = read(tmp_path)
     assert page.count("figure") == 1
-    assert "not finished" in page.text
+    assert "not finished" in page.text and "5d728f8" in page.text and "SHA-256 abcdef" in page.text
 
 
 def test_an_empty_run_has_a_report(tmp_path):

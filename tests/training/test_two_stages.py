@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from lmm_r1.models.architecture import architecture_of
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training.plan_memory import counts
 from lmm_r1.training.room import checkpoint_numbers
-from tests.running import run_afresh
+from tests.running import run, run_afresh
 from tests.training.running import SMALL, checkpoint, metrics, train
 from tests.training.test_plan import plan_of
 
@@ -139,3 +140,18 @@ def test_a_stored_run_can_be_trained_again_without_an_engine(fre, tmp_path):
     assert metrics(again) == metrics(fre)
     first, second = checkpoint(fre, 2)["state_dict"], checkpoint(again, 2)["state_dict"]
     assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed_and_stays_as_it_was(fre, tmp_path):
+    folder = tmp_path / "fre" / fre.name
+    shutil.copytree(fre, folder)
+    lineage = json.loads((folder / "lineage.json").read_text())
+    assert [part["first_step"] for part in lineage] == [0]
+    (folder / "lineage.json").write_text(json.dumps([lineage[0] | {"data": "of other rows"}]))
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    output = run("train.py", f"resume={folder}", "trainer.steps=3", f"output_root={tmp_path}", expect=2)
+    assert "the training data (dataset) is not what the run was made with so far" in output
+    assert read_config(folder)["trainer"]["steps"] == 2
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} <= {"train.log", "config.yaml", ".lock"}
+    assert not (tmp_path / "fre" / "latest").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,47 @@ from typing import Any
 import yaml
 
 from lmm_r1.atomic_files import replacing, write_text
-from lmm_r1.cli.checks import Config
+from lmm_r1.cli.checks import Config, lookup
 from lmm_r1.errors import UserError
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
-CHANGEABLE_ON_RESUME = ("resume", "output_root", "trainer.steps", "logger", "plan", "expected")
-"""What may differ from the stored configuration; none of it touches a step that was already made."""
+OF_THE_COMMAND = ("resume", "output_root", "plan", "expected")
+"""What belongs to a command and not to the run."""
+HARMLESS_ON_RESUME = (
+    "logger",
+    "trainer.validate_every",
+    "trainer.validation_batch_size",
+    "trainer.checkpoint_every",
+    "trainer.keep_checkpoints",
+    "trainer.threads",
+    "algorithm.micro_batch_tokens",
+    "sft.micro_batch_size",
+    "model.attention",
+    "model.gradient_checkpointing",
+    "rollout.engine.max_model_len",
+    "rollout.engine.max_num_seqs",
+    "rollout.engine.max_images",
+    "rollout.engine.enforce_eager",
+    "rollout.engine.gpu_memory_utilization",
+    "rollout.engine.kv_cache_gib",
+    "reward.accuracy.workers",
+)
+"""Memory, speed and what is kept: none of it changes what is learnt, though some of it the last bits of numbers, as
+another machine would. A verifier's time limit is not among them: it changes verdicts."""
+ANNOUNCED_ON_RESUME = (
+    "trainer.steps",
+    "algorithm.learning_rate",
+    "algorithm.max_grad_norm",
+    "algorithm.critic.learning_rate",
+    "algorithm.critic.max_grad_norm",
+    "sft.learning_rate",
+    "sft.max_grad_norm",
+)
+"""How far and how fast the run goes on: for a run that is to be longer, or that could not go on as it was. What is done
+stays as it is."""
+CHANGEABLE_ON_RESUME = (*OF_THE_COMMAND, *HARMLESS_ON_RESUME, *ANNOUNCED_ON_RESUME)
 
 
 def process_number() -> int:
@@ -88,12 +122,21 @@ def resumed_config(stored: Config, composed: Config, overrides: Sequence[str]) -
         _refuse_differences(stored, composed)
     elif "stage" in given and composed["stage_name"] != stored["stage_name"]:
         raise UserError(f"stage={composed['stage_name']}: the run to resume is one of stage={stored['stage_name']}")
-    config = dict(stored)
-    if "trainer.steps" in given:
-        config["trainer"] = {**stored["trainer"], "steps": composed["trainer"]["steps"]}
-    if any(key == "logger" or key.startswith("logger.") for key in given):
-        config["logger"] = composed["logger"]
+    config = deepcopy(dict(stored))
+    for key in given:
+        if key.split(".")[0] == "logger":
+            config["logger"] = composed["logger"]
+        elif key in HARMLESS_ON_RESUME or key in ANNOUNCED_ON_RESUME:
+            _replace(config, key, lookup(composed, key))
     return config
+
+
+def changes(before: Config, now: Config) -> Iterator[str]:
+    """What differs between two configurations, a line for each setting."""
+    earlier = dict(_leaves(before))
+    for key, value in _leaves(now):
+        if key in earlier and earlier[key] != value:
+            yield f"{key}={value} from here on, {key}={earlier[key]} before"
 
 
 def rescored_config(stored: Config, composed: Config, overrides: Sequence[str]) -> dict[str, Any]:
@@ -110,6 +153,14 @@ def rescored_config(stored: Config, composed: Config, overrides: Sequence[str]) 
 
 def _changeable(key: str) -> bool:
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in CHANGEABLE_ON_RESUME)
+
+
+def _replace(config: dict[str, Any], key: str, value: Any) -> None:
+    *path, leaf = key.split(".")
+    group = lookup(config, ".".join(path))
+    if not isinstance(group, dict) or leaf not in group:
+        raise UserError(f"{key}={value}: the run to resume has no such setting; leave it out")
+    group[leaf] = value
 
 
 def _refuse_differences(stored: Config, composed: Config) -> None:

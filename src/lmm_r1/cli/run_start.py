@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lmm_r1.atomic_files import write_text
 from lmm_r1.cli.run_folder import CONFIG_FILE, link_latest
 from lmm_r1.cli.run_lock import LOCK_FILE
 from lmm_r1.errors import UserError
@@ -34,15 +35,18 @@ OF_NO_USE = (
 def starting(folder: Path, *, resumed: bool) -> Iterator[Callable[[], None]]:
     """Yield what the run calls when it has begun: when its first result is on the disk.
 
-    Until then `latest` keeps meaning the run before, and a new run that fails is cleared away.
+    Until then `latest` keeps meaning the run before; a new run that fails is cleared away, and one that was to be
+    resumed is as it was.
 
     Raises:
         UserError: a new run is to be made in the folder of another one.
     """
     if not resumed and (folder / CONFIG_FILE).exists():
         raise UserError(f"{folder}: holds a run already; go on with it by resume={folder}, or name another folder")
+    config = folder / CONFIG_FILE
     before = {path.name for path in folder.iterdir()} - {LOCK_FILE}
-    begun = resumed
+    stored = config.read_text(encoding="utf-8") if resumed else None
+    begun = False
 
     def begin() -> None:
         nonlocal begun
@@ -52,8 +56,10 @@ def starting(folder: Path, *, resumed: bool) -> Iterator[Callable[[], None]]:
     try:
         yield begin
     except BaseException:
-        if not begun:
+        if not begun and stored is None:
             _clear(folder, before)
+        elif not begun and config.read_text(encoding="utf-8") != stored:
+            write_text(config, stored)
         raise
 
 

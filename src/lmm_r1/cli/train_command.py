@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from lmm_r1.cli.inputs import check_training_inputs
 from lmm_r1.cli.places import check_place, saying_what_is_saved
 from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
 from lmm_r1.cli.run_folder import (
+    changes,
     folder_to_resume,
     process_number,
     read_config,
@@ -32,11 +34,14 @@ from lmm_r1.cli.run_start import starting
 from lmm_r1.cli.starting_run import starting_folder
 from lmm_r1.cli.user_errors import one_line_errors
 from lmm_r1.cli.validate import validate_training
+from lmm_r1.errors import UserError
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
     from lmm_r1.training.run import Parts
+
+log = logging.getLogger(__name__)
 
 Config = dict[str, Any]
 LOG_FILE = "train.log"
@@ -98,7 +103,11 @@ def final_config(composed: Config, overrides: Sequence[str]) -> tuple[Config, Pa
         return composed, None
     folder = folder_to_resume("resume", composed["resume"], Path(composed["output_root"]) / composed["stage_name"])
     keys = [override.key_or_group for override in parse_overrides(overrides)]
-    return resumed_config(read_config(folder), composed, keys), folder
+    config = resumed_config(read_config(folder), composed, keys)
+    saved, steps = steps_saved(folder) or 0, config["trainer"]["steps"]
+    if isinstance(steps, int) and steps < saved:
+        raise UserError(f"trainer.steps={steps}: {saved} steps of {folder} are done already; give at least {saved}")
+    return config, folder
 
 
 @contextmanager
@@ -123,7 +132,10 @@ def _open_folder(composed: DictConfig, folder: Path) -> Config:
         config["init_from"] = str(starting_folder(config["init_from"], Path(config["output_root"])))
     command = f"python train.py {shlex.join(overrides)}"
     append_line(folder / LOG_FILE, command)
-    if resumed is None or config != read_config(folder):
+    stored = None if resumed is None else read_config(folder)
+    if config != stored:
+        for line in changes(stored or config, config):
+            log.info(line)
         write_config(folder, config, command)
     return config
 

@@ -95,9 +95,9 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
         ("Wall time", _duration(seconds.get("total"))),
         ("By phase", _phases(seconds)),
         ("Started from", summary.get("parent") or summary.get("model_path")),
-        ("Commit", summary.get("git_commit")),
+        ("Commit", summary.get("git_commit") or run.lineage.get("git_commit")),
         ("Configuration", _short(summary.get("config_hash"))),
-        ("Data", _short(summary.get("data_hash"))),
+        ("Data", _short(summary.get("data_hash") or run.lineage.get("data"))),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 

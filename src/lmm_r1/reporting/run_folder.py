@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,8 @@ class RunFolder:
     """One row a step, indexed by `step`; NaN where not measured."""
     summary: dict
     """`summary.json`: stage, seed, lineage, wall seconds, validation before and after."""
+    lineage: dict
+    """The last part of `lineage.json`: data and code as noted at the start; empty in runs that noted nothing."""
     config: str
     """`config.yaml` as it stands."""
 
@@ -44,11 +47,17 @@ def read_run(path: Path) -> RunFolder:
     """Read a run's folder.
 
     Raises:
-        UserError: `path` is no folder, its metrics lack the column `step`, or its summary is damaged.
+        UserError: `path` is no folder, its metrics lack the column `step`, or its summary or lineage is damaged.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a run's folder; give one that train.py made, such as outputs/fre/latest")
-    return RunFolder(path, _read_metrics(path / "metrics.csv"), _read_summary(path), _read_text(path / "config.yaml"))
+    return RunFolder(
+        path,
+        _read_metrics(path / "metrics.csv"),
+        _read_json(path, "summary.json") or {},
+        (_read_json(path, "lineage.json") or [{}])[-1],
+        _read_text(path / "config.yaml"),
+    )
 
 
 def _is_rendering(column: str) -> bool:
@@ -66,14 +75,13 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     return metrics.set_index("step").sort_index()
 
 
-def _read_summary(folder: Path) -> dict:
-    text = _read_text(folder / "summary.json")
+def _read_json(folder: Path, name: str) -> Any:
+    """None where there is no such file."""
+    text = _read_text(folder / name)
     try:
-        return json.loads(text) if text else {}
+        return json.loads(text) if text else None
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"{folder / 'summary.json'}: damaged; python train.py resume={folder} writes it again"
-        ) from error
+        raise UserError(f"{folder / name}: damaged; python train.py resume={folder} writes it again") from error
 
 
 def _read_text(path: Path) -> str:

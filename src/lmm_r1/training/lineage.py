@@ -13,6 +13,10 @@ from typing import Any
 
 from lmm_r1.errors import UserError
 
+PIECES = 64
+PIECE_BYTES = 65536
+"""What `model_fingerprint` reads of a file at most: 4 MiB."""
+
 
 def resolve_start(init_from: str | None, model_path: str) -> tuple[str, str | None]:
     """The folder or hub id whose weights a run starts from, and its parent run's folder if it has one.
@@ -42,6 +46,34 @@ def data_fingerprint(data: Sequence[Any]) -> str:
     if own is not None:
         return own()
     return hashlib.sha256(f"{type(data).__qualname__} of {len(data)}".encode()).hexdigest()
+
+
+def model_fingerprint(path: str) -> str:
+    """SHA-256 over the names and sizes of a model folder's files and evenly spaced pieces of what is in them.
+
+    Training moves all weights, so pieces tell two states of a model apart. A hub id stands for itself.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return hashlib.sha256(path.encode()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(file for file in folder.iterdir() if file.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size} ".encode())
+        with file.open("rb") as opened:
+            for piece in range(PIECES):
+                opened.seek(piece * size // PIECES)
+                digest.update(opened.read(PIECE_BYTES))
+    return digest.hexdigest()
+
+
+def code_fingerprint() -> str:
+    """SHA-256 of this package's source files."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def config_fingerprint(config: dict[str, Any]) -> str:

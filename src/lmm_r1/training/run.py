@@ -24,6 +24,13 @@ from lmm_r1.training import lineage
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.continuation import (
+    Conditions,
+    ScheduleOfResumedRun,
+    check_continuation,
+    current_conditions,
+    note_conditions,
+)
 from lmm_r1.training.finish import SUMMARY, finish
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
@@ -76,6 +83,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
     with phases("start"):
         start, parent = lineage.resolve_start(parts.run.init_from, parts.model.path)
         check_room(parts.run.folder, start, parts.model, parts.trainer, algorithm.critic)
+        conditions = _conditions(parts, start)
         prepare_process(parts.trainer, parts.run.seed)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = policy_module(
@@ -102,12 +110,14 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
     training = Training(
         module=module,
         sampler=sampler,
+        schedule=ScheduleOfResumedRun(algorithm.learning_rates),
         callbacks=[rollouts, costs],
         measured=lambda: rollouts.metrics | module.metrics | costs.metrics,
         batch_size=parts.trainer.prompts_per_step,
         collate=RolloutBatch,
         processor=processor,
         start=start,
+        conditions=conditions,
         parent=parent,
         algorithm=algorithm.name,
     )
@@ -121,6 +131,7 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
         prepare_process(parts.trainer, parts.run.seed)
         start = _random_model(parts, settings) if settings.build else parts.model.path
         check_room(parts.run.folder, start, parts.model, parts.trainer, None)
+        conditions = _conditions(parts, start)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = SupervisedModule(
             policy,
@@ -134,12 +145,14 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     training = Training(
         module=module,
         sampler=PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases),
+        schedule=ScheduleOfResumedRun([settings.learning_rate]),
         callbacks=[],
         measured=lambda: module.metrics,
         batch_size=settings.batch_size,
         collate=list,
         processor=processor,
         start=start,
+        conditions=conditions,
         parent=None,
         algorithm=None,
     )
@@ -152,6 +165,7 @@ class Training:
 
     module: GRPOModule | SupervisedModule
     sampler: PolicySampler
+    schedule: ScheduleOfResumedRun
     callbacks: list[L.Callback]
     measured: Callable[[], dict[str, float]]
     """The metrics of the step at hand."""
@@ -161,10 +175,19 @@ class Training:
     processor: ProcessorMixin
     start: str
     """Where the weights came from."""
+    conditions: Conditions
     parent: str | None
     """The run they came from."""
     algorithm: str | None
     """What tables of results call it; None for supervised training."""
+
+
+def _conditions(parts: Parts, start: str) -> Conditions:
+    """What the run is made with from here on; of the first process alone, which starts the others."""
+    conditions = current_conditions(parts.train_data, parts.validation_data, start)
+    if parts.run.resume and rank_zero_only.rank == 0:
+        check_continuation(parts.run.folder, conditions)
+    return conditions
 
 
 def _fit(parts: Parts, training: Training) -> None:
@@ -172,6 +195,8 @@ def _fit(parts: Parts, training: Training) -> None:
     run, settings, module = parts.run, parts.trainer, training.module
     checkpoint = newest_checkpoint(run.folder / "checkpoints") if run.resume else None
     first_step = steps_in(checkpoint) if checkpoint else 0
+    if rank_zero_only.rank == 0:
+        note_conditions(run.folder, training.conditions, first_step=first_step)
     recorder = _recorder(parts, training, checkpoint)
     interrupts = Interrupts()
     saver = Checkpoints(
@@ -182,7 +207,7 @@ def _fit(parts: Parts, training: Training) -> None:
         steps=settings.steps,
     )
     trainer = lightning_trainer(
-        settings, run.folder, [RoundingNotice(), interrupts, *training.callbacks, recorder, saver]
+        settings, run.folder, [RoundingNotice(), interrupts, training.schedule, *training.callbacks, recorder, saver]
     )
     data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
     schedule = PromptSchedule(

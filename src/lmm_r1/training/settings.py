@@ -104,6 +104,11 @@ class AlgorithmSettings:
     micro_batch_tokens: int
     """Tokens in one forward and backward pass, each prompt counted once; changes memory and speed, never the result."""
 
+    @property
+    def learning_rates(self) -> list[float]:
+        """The policy's, and the critic's where there is one."""
+        return [self.learning_rate, *([] if self.critic is None else [self.critic.learning_rate])]
+
 
 @dataclass(frozen=True)
 class RolloutSettings:
