@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmm_r1.models.loading import load_policy
 from tests.running import start
 from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
 
@@ -54,8 +55,10 @@ def test_two_processes_go_on_where_they_stopped(by_two, tmp_path):
     assert_equal(first, second)
 
 
-OF_TOKENS = ("reinforce_baseline", "ppo", "gspo")
+ALGORITHMS = ("reinforce_baseline", "ppo", "gspo")
 """Whitened over all tokens, with a critic, with ratios of completions."""
+SMALL_SUMS = 2**16
+"""More than the bytes of a step's losses, lengths and measurements."""
 
 
 def together(script: str, world: int, *arguments: str) -> None:
@@ -68,24 +71,42 @@ def together(script: str, world: int, *arguments: str) -> None:
         assert code == 0, output[-4000:]
 
 
-def updated(world: int, folder: Path, model: Path, groups: Path) -> dict:
-    """What `two_updates.py` makes of the groups in that many processes."""
+def updated(world: int, folder: Path, model: Path, rollouts: Path) -> dict:
+    """What `two_updates.py` makes of the rollouts in that many processes."""
     out = folder / f"{world}.pt"
     script = str(Path(__file__).with_name("two_updates.py"))
-    together(script, world, str(model), str(groups), str(out), *OF_TOKENS)
+    together(script, world, str(model), str(rollouts), str(out), *ALGORITHMS)
     return torch.load(out, weights_only=False)
 
 
-def test_algorithms_of_tokens_and_their_critic_do_not_depend_on_the_number_of_processes(
-    random_model, make_groups, tmp_path
-):
-    stored = tmp_path / "groups.pickle"
-    stored.write_bytes(pickle.dumps(make_groups(4, 3)))
-    one, two = (updated(world, tmp_path, random_model, stored) for world in (1, 2))
-    for name in OF_TOKENS:
+@pytest.fixture(scope="module")
+def by_one_and_two(random_model, make_groups, tmp_path_factory) -> tuple[dict, dict]:
+    """Two RL steps: in the first, one of two processes has all the pictures; in the second there are none."""
+    folder = tmp_path_factory.mktemp("updates")
+    stored = folder / "rollouts.pickle"
+    stored.write_bytes(pickle.dumps([make_groups(4, 3), make_groups(4, 3, seed=1, renderings=("text_only",))]))
+    return tuple(updated(world, folder, random_model, stored) for world in (1, 2))
+
+
+def test_algorithms_and_their_critic_do_not_depend_on_the_number_of_processes(by_one_and_two):
+    """Nor does the vision tower, which keeps its weights where nobody has a picture, whatever its moments are."""
+    one, two = by_one_and_two
+    for name in ALGORITHMS:
         assert one[name]["metrics"] == pytest.approx(two[name]["metrics"], rel=1e-3, abs=1e-5), name
         first, second = one[name]["weights"], two[name]["weights"]
         assert first.keys() == second.keys()
         for key in first:
             # The mean, because Adam makes a whole step (1e-4) of a gradient that is nothing but rounding.
             assert (first[key] - second[key]).abs().mean() < 1e-7, (name, key)
+
+
+def test_what_no_process_used_is_not_sent(by_one_and_two, random_model):
+    """Of a step on text the vision tower's gradients, gigabytes of zeros in a model of 3B."""
+    policy = load_policy(str(random_model), "float32")
+    tower = sum(parameter.numel() for parameter in policy.model.visual.parameters())
+    everything = sum(parameter.numel() for parameter in policy.parameters())
+    epochs = 2
+    with_pictures, text = by_one_and_two[1]["gspo"]["sums"]
+    assert 0 <= with_pictures - epochs * 4 * everything < SMALL_SUMS
+    assert 0 <= text - epochs * 4 * (everything - tower) < SMALL_SUMS
+    assert by_one_and_two[0]["gspo"]["sums"] == [0, 0]

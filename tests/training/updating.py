@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from unittest import mock
 
 import lightning as L
 import torch
@@ -114,6 +116,28 @@ class Gradients(L.Callback):
                 if parameter.grad is not None and id(parameter) in stepped
             }
         )
+
+
+class Sums(L.Callback):
+    """Counts the bytes that are summed over processes in each RL step."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        self.steps.append(0)
+        self._counting = mock.patch.object(torch.distributed, "all_reduce", self._counted(torch.distributed.all_reduce))
+        self._counting.start()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self._counting.stop()
+
+    def _counted(self, all_reduce: Callable) -> Callable:
+        def counted(tensor: torch.Tensor, *arguments, **options):
+            self.steps[-1] += tensor.numel() * tensor.element_size()
+            return all_reduce(tensor, *arguments, **options)
+
+        return counted
 
 
 def module_of(

@@ -25,14 +25,17 @@ MESSAGE_BYTES = 2**28
 
 
 def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
-    """Replace the gradients by their sum over processes.
+    """Replace the gradients by their sum over processes, in float32, whatever they are kept in.
 
-    A parameter that no micro-batch of this process used takes part with zeros, so that the processes stay in step.
-    They are summed in float32, whatever they are kept in.
+    A parameter that other processes' micro-batches used takes part with zeros here. One that nobody's used, such as
+    those of the vision tower where all prompts are text, is not sent and keeps no gradient, as in a single process: the
+    optimiser leaves it alone.
     """
     if trainer.world_size == 1:
         return
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = _used_anywhere([parameter for parameter in model.parameters() if parameter.requires_grad])
+    if not parameters:
+        return
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -42,6 +45,14 @@ def sum_gradients(trainer: L.Trainer, model: nn.Module) -> None:
         torch.distributed.all_reduce(flat)
         for gradient, summed in zip(gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
             gradient.copy_(summed)
+
+
+def _used_anywhere(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    """Those of the parameters that have a gradient in some process; a byte each is sent."""
+    used = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.uint8)
+    used = used.to(parameters[0].device)
+    torch.distributed.all_reduce(used, torch.distributed.ReduceOp.MAX)
+    return [parameter for parameter, somewhere in zip(parameters, used.tolist(), strict=True) if somewhere]
 
 
 def without_images(groups: Sequence[Group]) -> list[Group]:
