@@ -59,7 +59,7 @@ def test_a_gradient_that_is_not_finite_changes_no_weight_and_no_moment(random_mo
     states = list(trainer.optimizers[0].state.values())
     assert all(state["step"] == 1 and state["exp_avg"].isfinite().all() for state in states)
     assert module.metrics["policy/skipped_steps"] == module.skipped["policy"].in_a_row == 1
-    assert module.skipped["policy"].cause == "the gradient"
+    assert module.skipped["policy"].cause == "the gradient alone"
 
 
 def test_the_next_finite_step_is_taken_and_ends_the_row(random_model, experience, banned):
@@ -127,7 +127,7 @@ def test_the_first_thing_that_was_not_finite_is_named(random_model, processor, m
 
     assert cause("reward") == "a reward or an advantage"
     assert cause("reference") == "a log-probability of the reference policy"
-    assert cause("policy") == "the loss"
+    assert cause("policy") == "the loss, from the model's own passes"
     assert cause("critic") == "a value of the critic"
 
 
@@ -143,7 +143,10 @@ def test_a_loss_that_is_not_finite_is_enough(random_model, experience, banned):
     before = weights_of(module)
     take_steps(module, experience)
     assert_same(weights_of(module), before)
-    assert module.metrics["policy/skipped_steps"] == 1 and module.skipped["policy"].cause == "the loss"
+    assert (
+        module.metrics["policy/skipped_steps"] == 1
+        and module.skipped["policy"].cause == "the loss, from the model's own passes"
+    )
 
 
 def test_supervised_training_skips_likewise(random_model, processor, banned, make_groups):
@@ -178,7 +181,7 @@ def test_a_fault_in_one_process_is_every_process_s(random_model, make_groups, tm
     for dtype in ("float32", "bfloat16"):
         one, two = first[dtype], second[dtype]
         assert one["in_a_row"] == two["in_a_row"] == [1, 0, 1]
-        assert one["metrics"] == two["metrics"] and one["causes"] == two["causes"] == ["the gradient"] * 2
+        assert one["metrics"] == two["metrics"] and one["causes"] == two["causes"] == ["the gradient alone"] * 2
         for weights in zip(one["weights"], two["weights"], strict=True):
             assert_same(*weights)
         start, after_fault, after_step, after_second_fault = one["weights"]

@@ -84,5 +84,5 @@ def test_a_step_s_least_time_is_that_of_its_operations_at_full_speed(random_mode
 
 
 def test_a_cpu_is_measured():
-    settings = TrainerSettings("cpu", 1, "32-true", 1, 1, 0, 1, 1, 1, None)
+    settings = TrainerSettings("cpu", 1, "32-true", 1, 1, 0, 1, 1, 1, 1, None)
     assert 1e8 < use_of_run(settings, {}).peak_flops < 1e14

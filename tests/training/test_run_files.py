@@ -162,7 +162,7 @@ def test_a_data_fingerprint_asks_for_no_problem():
 def test_a_step_is_saved_where_one_is_due_and_when_it_is_the_last(monkeypatch, done, saved):
     saver, taken = Checkpoints(Path("checkpoints"), Interrupts(), every=3, keep=2, steps=7), []
     monkeypatch.setattr(saver, "save", lambda trainer, module: taken.append(module.steps_done))
-    saver.on_train_batch_end(trainer_of(), SimpleNamespace(steps_done=done), None, None, 0)
+    saver.on_train_batch_end(trainer_of(), SimpleNamespace(steps_done=done, skipped={}), None, None, 0)
     assert taken == [done] * saved
 
 

@@ -44,6 +44,7 @@ HARMLESS_ON_RESUME = (
 another machine would. A verifier's time limit is not among them: it changes verdicts."""
 ANNOUNCED_ON_RESUME = (
     "trainer.steps",
+    "trainer.max_skipped_steps",
     "algorithm.learning_rate",
     "algorithm.max_grad_norm",
     "algorithm.critic.learning_rate",
@@ -83,6 +84,11 @@ def steps_saved(folder: Path) -> int | None:
     """After how many steps the newest checkpoint was written; None where there is none."""
     names = [path.stem.removeprefix("step_") for path in (folder / "checkpoints").glob("step_*.ckpt")]
     return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def first_command(folder: Path) -> str:
+    """The command that started the run, as `write_config` noted it."""
+    return (folder / CONFIG_FILE).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def link_latest(folder: Path) -> None:

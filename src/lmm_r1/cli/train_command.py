@@ -20,6 +20,7 @@ from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_training_inputs
 from lmm_r1.cli.places import check_place, saying_what_is_saved
 from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
+from lmm_r1.cli.replay_command import replay_command
 from lmm_r1.cli.run_folder import (
     changes,
     folder_to_resume,
@@ -167,6 +168,7 @@ def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
             init_from=config["init_from"],
             resume=(folder / "checkpoints").is_dir(),
             sample_table_rows=config["logger"]["sample_table_rows"],
+            replay=replay_command(folder, config),
         ),
         model=build("model"),
         rollout=build("rollout"),

@@ -236,6 +236,7 @@ def _check_trainer(config: Config) -> None:
         "validation_batch_size": 1,
         "checkpoint_every": 1,
         "keep_checkpoints": 1,
+        "max_skipped_steps": 1,
     }.items():
         whole_number(config, f"trainer.{key}", least)
     optional_whole_number(config, "trainer.threads", 1)

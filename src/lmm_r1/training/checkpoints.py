@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lmm_r1.models.finite import require_finite
 from lmm_r1.training.distributed import gather_objects
 from lmm_r1.training.interrupts import Interrupts
 
@@ -49,14 +50,19 @@ class Checkpoints(L.Callback):
         if self.interrupts.asked_to_stop(trainer):
             self.save(trainer, pl_module)
             trainer.should_stop = True
-        elif pl_module.steps_done % self.every == 0 or pl_module.steps_done == self.steps:
+        elif pl_module.steps_done == self.steps:
+            self.save(trainer, pl_module)
+        elif pl_module.steps_done % self.every == 0 and not any(each.in_a_row for each in pl_module.skipped.values()):
+            # Weights that have just led to a step that was skipped would push out the last good ones.
             self.save(trainer, pl_module)
 
     def save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write a checkpoint of the state after `steps_done` steps, whole or not at all; drop the oldest.
 
-        Raises RuntimeError where the processes hold different weights: only the first one's would be saved.
+        Raises RuntimeError where the processes hold different weights: only the first one's would be saved. Raises
+        UserError where they are not finite.
         """
+        require_finite(pl_module.state_dict(), f"the checkpoint of step {pl_module.steps_done}")
         if len(set(gather_objects(trainer, weights_checksum(pl_module)))) > 1:
             raise RuntimeError(f"after step {pl_module.steps_done} the processes hold different weights")
         path = self.folder / PATTERN.format(pl_module.steps_done)

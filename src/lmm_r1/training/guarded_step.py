@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from lmm_r1.training.distributed import sum_gradients, sum_over_processes
 
+REWARDS = "a reward or an advantage"
+"""What a loss is made of, if not by the model itself."""
+
 
 @dataclass
 class Skipped:
@@ -55,7 +58,7 @@ def guarded_step(
     sum_gradients(trainer, model)
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     norm = gradient_norm(gradients)
-    culprit = _first_not_finite(trainer, {"the loss": loss, "the gradient": norm})
+    culprit = _first_not_finite(trainer, {"the loss, from the model's own passes": loss, "the gradient alone": norm})
     if culprit is None:
         nn.utils.clip_grads_with_norm_(list(model.parameters()), max_norm, norm)
         optimiser.step()

@@ -15,7 +15,7 @@ from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.estimators import TokenAdvantages
 from lmm_r1.training.forward import ExperienceForward
-from lmm_r1.training.guarded_step import Skipped
+from lmm_r1.training.guarded_step import REWARDS, Skipped
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import AlgorithmSettings
@@ -163,7 +163,7 @@ class GRPOModule(SteppedModule):
         """What a loss was made of, for `guarded_step` to find what was not finite first."""
         sampler_logprobs = None if self.settings.correction is None else experience.sampler_logprobs
         return {
-            "a reward or an advantage": experience.advantages,
+            REWARDS: experience.advantages,
             "a log-probability of the engine": sampler_logprobs,
             "a log-probability of the policy": targets.old_logprobs,
             "a log-probability of the reference policy": targets.reference_logprobs,

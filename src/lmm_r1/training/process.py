@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
-from lmm_r1.training.precision import lightning_precision
+from lmm_r1.training.precision import RoundingNotice, lightning_precision
 from lmm_r1.training.replicas import Replicas
 from lmm_r1.training.settings import TrainerSettings
 
@@ -35,7 +35,7 @@ def lightning_trainer(settings: TrainerSettings, folder: Path, callbacks: list[L
         strategy=Replicas() if settings.devices > 1 else "auto",
         precision=lightning_precision(settings.precision),
         max_epochs=1,
-        callbacks=callbacks,
+        callbacks=[*callbacks, RoundingNotice()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -32,13 +32,13 @@ from lmm_r1.training.continuation import (
     note_conditions,
 )
 from lmm_r1.training.finish import SUMMARY, finish
+from lmm_r1.training.finite_updates import FiniteUpdates
 from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
-from lmm_r1.training.precision import RoundingNotice
 from lmm_r1.training.process import lightning_trainer, prepare_process
 from lmm_r1.training.recorder import Recorder
 from lmm_r1.training.rollout_callback import RolloutCallback
@@ -206,9 +206,9 @@ def _fit(parts: Parts, training: Training) -> None:
         keep=settings.keep_checkpoints,
         steps=settings.steps,
     )
-    trainer = lightning_trainer(
-        settings, run.folder, [RoundingNotice(), interrupts, training.schedule, *training.callbacks, recorder, saver]
-    )
+    finite = FiniteUpdates(run.folder, most_skipped=settings.max_skipped_steps, replay=run.replay)
+    callbacks = [interrupts, training.schedule, *training.callbacks, finite, recorder, saver]
+    trainer = lightning_trainer(settings, run.folder, callbacks)
     data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
     schedule = PromptSchedule(
         size=len(data),

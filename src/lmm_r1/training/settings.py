@@ -165,6 +165,8 @@ class TrainerSettings:
     """Problems in one call of the engine."""
     checkpoint_every: int
     keep_checkpoints: int
+    max_skipped_steps: int
+    """Optimiser steps in a row that are skipped because of NaN or infinity; as many end the run."""
     threads: int | None
     """torch's threads for each process on CPU; null leaves what torch chose."""
 
@@ -181,3 +183,5 @@ class RunSettings:
     resume: bool
     sample_table_rows: int
     """Rows of the table of samples sent to W&B at each validation."""
+    replay: str | None
+    """The command that makes the updates again from the stored rollouts; None where none are stored."""
