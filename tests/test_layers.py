@@ -41,7 +41,17 @@ MAY_IMPORT = {
         "evaluation",
         "reporting",
     },
-    "cli": {"errors", "atomic_files", "types", "answer_rules", "rewards", "data", "training", "evaluation"},
+    "cli": {
+        "errors",
+        "atomic_files",
+        "types",
+        "answer_rules",
+        "rewards",
+        "data",
+        "training",
+        "evaluation",
+        "reporting",
+    },
 }
 """The rooms that each room may import besides itself."""
 

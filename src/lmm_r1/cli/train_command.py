@@ -38,9 +38,8 @@ from lmm_r1.cli.validate import validate_training
 from lmm_r1.errors import UserError
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
-
-    from lmm_r1.training.run import Parts
+    from lmm_r1.reporting.wandb_run import WandbRun
+    from lmm_r1.training.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def run(config: Config, folder: Path, begun: Callable[[], None]) -> None:
 
 
 def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
-    from lmm_r1.training.run import Parts
+    from lmm_r1.training.parts import Parts
     from lmm_r1.training.settings import RunSettings
 
     def build(group: str) -> Any:
@@ -167,7 +166,6 @@ def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
             folder=folder,
             init_from=config["init_from"],
             resume=(folder / "checkpoints").is_dir(),
-            sample_table_rows=config["logger"]["sample_table_rows"],
             replay=replay_command(folder, config),
         ),
         model=build("model"),
@@ -176,16 +174,16 @@ def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
         train_data=instantiate(config["dataset"]["train"], _convert_="all"),
         validation_data=instantiate(config["dataset"]["validation"], _convert_="all"),
         reward=build("reward"),
-        loggers=_loggers(config, folder),
+        wandb_run=_wandb_run(config, folder),
         config=config,
         begun=begun,
     )
 
 
-def _loggers(config: Config, folder: Path) -> list[Logger]:
-    if config["logger"]["wandb"] is None:
-        return []
+def _wandb_run(config: Config, folder: Path) -> WandbRun | None:
+    if config["logger"]["wandb"] is None or process_number() != 0:
+        return None
     # One W&B run for a run's folder, resumed or not; an agent of a sweep brings the id of its own.
     run_id = None if "WANDB_RUN_ID" in os.environ else f"{config['stage_name']}-{folder.name}"
     build = instantiate(config["logger"]["wandb"], _convert_="all")
-    return [build(save_dir=str(folder), name=folder.name, version=run_id, config=config)]
+    return build(folder, run_id, config, sample_rows=config["logger"]["sample_table_rows"])

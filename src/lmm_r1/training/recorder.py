@@ -1,21 +1,21 @@
-"""Writes down each step: `metrics.csv`, the loggers, the progress bar, and a word on odd values."""
+"""Writes down each step: `metrics.csv`, W&B, the progress bar, and a word on odd values."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lmm_r1.reporting.wandb_tables import sample_table
+from lmm_r1.reporting.wandb_run import WandbRun
 from lmm_r1.training.machine_use import MachineUse, take_peak_memory
 from lmm_r1.training.metrics_file import MetricsFile
 from lmm_r1.training.odd_values import explain
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.validation import Validator
+from lmm_r1.types import Group
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +41,23 @@ class Recorder(L.Callback):
         measured: Callable[[], dict[str, float]],
         validator: Validator,
         table: MetricsFile | None,
-        loggers: Sequence[Logger],
+        wandb_run: WandbRun | None,
         phases: Phases,
         machine: MachineUse,
         *,
         steps: int,
         validate_every: int,
-        sample_table_rows: int,
         begun: Callable[[], None],
     ) -> None:
         """Args: `measured` gives the metrics of the step at hand; `table` is None in every process but the first, and
         `begun` is called there once row 0 is in it."""
-        self.measured, self.validator, self.table, self.loggers = measured, validator, table, loggers
+        self.measured, self.validator, self.table, self.wandb_run = measured, validator, table, wandb_run
         self.phases, self.machine, self.steps, self.validate_every = phases, machine, steps, validate_every
-        self.sample_table_rows, self.begun = sample_table_rows, begun
+        self.begun = begun
         self.initial_validation: dict[str, float] = {}
         self.last_validation: dict[str, float] = {}
         self._explained: set[str] = set()
+        self._validated: list[Group] = []
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -71,6 +71,8 @@ class Recorder(L.Callback):
         if trainer.is_global_zero:
             self._progress.start()
         self._task = self._progress.add_task("step", total=self.steps, completed=pl_module.steps_done, status="")
+        if trainer.is_global_zero and self.wandb_run is not None:
+            self.wandb_run.begin(self.table.rows, self.validator.store)
         if pl_module.steps_done == 0:
             self.initial_validation = self._validate(trainer, pl_module)
             self._write(0, self._with_machine(self.initial_validation, pl_module))
@@ -94,14 +96,10 @@ class Recorder(L.Callback):
 
     def _validate(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, float]:
         step = pl_module.steps_done
-        metrics, groups = self.validator.validate(trainer, pl_module.policy, step)
+        metrics, self._validated = self.validator.validate(trainer, pl_module.policy, step)
         self.last_validation = metrics
         if trainer.is_global_zero:
             log.info("step %d: %s", step, _accuracies(metrics))
-        for logger in self.loggers:
-            if isinstance(logger, WandbLogger) and trainer.is_global_zero and self.sample_table_rows:
-                table = sample_table(groups, step, rows=self.sample_table_rows)
-                logger.experiment.log({"samples": table, "step": step})
         return metrics
 
     def _with_machine(self, metrics: dict[str, float], pl_module: L.LightningModule) -> dict[str, float]:
@@ -112,8 +110,9 @@ class Recorder(L.Callback):
     def _write(self, step: int, metrics: dict[str, float]) -> None:
         if self.table is not None:
             self.table.append(step, metrics)
-        for logger in self.loggers:
-            logger.log_metrics(metrics | {"step": step}, step=step)
+            if self.wandb_run is not None:
+                self.wandb_run.log(step, metrics, self._validated)
+        self._validated = []
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._progress.stop()

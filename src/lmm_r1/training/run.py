@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning as L
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from transformers import ProcessorMixin
 
 from lmm_r1.atomic_files import replacing, write_text
 from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
-from lmm_r1.rewards.compose import RewardSum
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
@@ -37,7 +30,7 @@ from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
-from lmm_r1.training.module import GRPOModule
+from lmm_r1.training.parts import Parts, Training
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.process import lightning_trainer, prepare_process
 from lmm_r1.training.recorder import Recorder
@@ -46,35 +39,12 @@ from lmm_r1.training.room import check_room
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import (
     AlgorithmSettings,
-    ModelSettings,
-    RolloutSettings,
-    RunSettings,
     SupervisedSettings,
-    TrainerSettings,
 )
 from lmm_r1.training.supervised import SupervisedModule
 from lmm_r1.training.validation import Validator
-from lmm_r1.types import Problem
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What both kinds of run are given, ready made by the entry point."""
-
-    run: RunSettings
-    model: ModelSettings
-    rollout: RolloutSettings
-    trainer: TrainerSettings
-    train_data: Sequence[Any]
-    validation_data: Sequence[Problem]
-    reward: RewardSum
-    loggers: list[Logger]
-    config: dict[str, Any]
-    """The resolved configuration, for the lineage."""
-    begun: Callable[[], None]
-    """To be called by the first process once the run's first row is on the disk."""
 
 
 def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
@@ -159,29 +129,6 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     _fit(parts, training)
 
 
-@dataclass(frozen=True)
-class Training:
-    """What the two kinds of run differ in, once their module is built."""
-
-    module: GRPOModule | SupervisedModule
-    sampler: PolicySampler
-    schedule: ScheduleOfResumedRun
-    callbacks: list[L.Callback]
-    measured: Callable[[], dict[str, float]]
-    """The metrics of the step at hand."""
-    batch_size: int
-    """Entries of the training set in one step, over all processes."""
-    collate: Callable[[list[Any]], Any]
-    processor: ProcessorMixin
-    start: str
-    """Where the weights came from."""
-    conditions: Conditions
-    parent: str | None
-    """The run they came from."""
-    algorithm: str | None
-    """What tables of results call it; None for supervised training."""
-
-
 def _conditions(parts: Parts, start: str) -> Conditions:
     """What the run is made with from here on; of the first process alone, which starts the others."""
     conditions = current_conditions(parts.train_data, parts.validation_data, start)
@@ -219,6 +166,7 @@ def _fit(parts: Parts, training: Training) -> None:
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
+    wandb_run, complete = parts.wandb_run, False
     try:
         loader = StepLoader(data, schedule, training.collate)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
@@ -230,8 +178,11 @@ def _fit(parts: Parts, training: Training) -> None:
             }
             finish(run.folder, products, steps=module.steps_done, trained=module.steps_done > first_step)
             log.info("finished: %s", run.folder)
+        complete = interrupts.received is None
     finally:
         training.sampler.close()
+        if wandb_run is not None:
+            wandb_run.close(exit_code=0 if complete else 1)
     if interrupts.received is not None:
         log.warning("stopped after step %d; go on with: python train.py resume=%s", module.steps_done, run.folder)
         raise SystemExit(128 + interrupts.received)
@@ -260,12 +211,11 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         training.measured,
         validator,
         table,
-        parts.loggers,
+        parts.wandb_run,
         training.sampler.phases,
         use_of_run(settings, parts.rollout.engine.keywords),
         steps=settings.steps,
         validate_every=settings.validate_every,
-        sample_table_rows=run.sample_table_rows,
         begun=parts.begun,
     )
 

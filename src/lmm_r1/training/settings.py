@@ -181,7 +181,5 @@ class RunSettings:
     init_from: str | None
     """null: `model.path`; or the folder of a finished run, or of a model."""
     resume: bool
-    sample_table_rows: int
-    """Rows of the table of samples sent to W&B at each validation."""
     replay: str | None
     """The command that makes the updates again from the stored rollouts; None where none are stored."""
