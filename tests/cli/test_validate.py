@@ -70,6 +70,8 @@ def evaluation_message(*overrides: str) -> str:
         ["algorithm.kl_in=rewards"],
         ["algorithm.kl_in=reward"],
         ["algorithm.kl_coef=0", "kl_control=adaptive"],
+        ["algorithm.kl_control.horizon=51", "algorithm.kl_coef=0.1", "kl_control=adaptive"],
+        ["trainer.max_skipped_steps=0"],
         ["algorithm.estimator.gamma=1.5", "algorithm=reinforce_pp"],
         ["algorithm.estimator.lam=-1", "algorithm=ppo"],
         ["algorithm.critic.learning_rate=0", "algorithm=ppo"],

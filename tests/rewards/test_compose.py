@@ -107,6 +107,13 @@ def test_a_term_cannot_take_a_name_that_means_something_else(name: str) -> None:
         RewardSum(AnswerAccuracy(), {"accuracy": 1.0, name: 1.0}, {name: lambda judged: 1.0})
 
 
+@pytest.mark.parametrize(("value", "weight"), [(1e20, 1.0), (-1e10, 1e10), (1e300, 1e300)])
+def test_a_reward_that_cannot_be_computed_with_is_refused(value: float, weight: float) -> None:
+    reward = RewardSum(AnswerAccuracy(), {"accuracy": 1.0, "odd": weight}, {"odd": lambda judged: value})
+    with pytest.raises(UserError, match=r"a reward of -?(inf|1.0e\+20) for problem 1, from the terms .*'odd'"):
+        reward.score([(FIVE, completion("5"))])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_term_that_gives_no_number_is_named_with_its_problem(value: float) -> None:
     reward = RewardSum(AnswerAccuracy(), {"accuracy": 1.0, "odd": 0.0}, {"odd": lambda judged: value})

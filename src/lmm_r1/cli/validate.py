@@ -275,6 +275,12 @@ def _check_batches(config: Config) -> None:
         raise UserError(f"dataset.size={size}: fewer problems than trainer.prompts_per_step={prompts}")
     if config["stage_name"] == "sft":
         return
+    horizon = lookup(config, "algorithm.kl_control.horizon")
+    if horizon is not None and horizon <= prompts * config["rollout"]["samples"] / 5:
+        raise UserError(
+            f"algorithm.kl_control.horizon={horizon}: at most a fifth of the completions of a step "
+            f"({prompts * config['rollout']['samples']}), so that the coefficient could fall to 0 or below; raise it"
+        )
     completions, mini_batches = prompts // devices * config["rollout"]["samples"], config["algorithm"]["mini_batches"]
     if completions % mini_batches:
         raise UserError(

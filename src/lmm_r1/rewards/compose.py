@@ -15,6 +15,8 @@ Term = Callable[[Judged], float]
 """A term of the reward other than accuracy: a plain function of one completion, its verdict and its group."""
 
 COMBINATIONS = ("additive", "gated")
+LARGEST_REWARD = 1e15
+"""Advantages square rewards in float32, which ends at 3e38; a larger one would teach nothing, or NaN."""
 RESERVED = ("accuracy", "mean")
 """No term's names: the first is the verdict's, the second that of `reward/mean` among the metrics."""
 
@@ -65,7 +67,7 @@ class RewardSum:
     def score_groups(self, groups: Sequence[Group]) -> list[list[Score]]:
         """For each group one score for each completion, in order.
 
-        Raises UserError for a term whose value is not a finite number.
+        Raises UserError for a term whose value is not a finite number, and for a reward too large to compute with.
         """
         verdicts = iter(
             self.accuracy.judge([(group.problem, completion) for group in groups for completion in group.completions])
@@ -97,7 +99,13 @@ class RewardSum:
             breakdown[name] = float(term(judged))
             if not math.isfinite(breakdown[name]):
                 raise UserError(f"reward.terms.{name}: gave {breakdown[name]} for problem {judged.problem.id}")
-        return Score(self._reward(breakdown), breakdown, judged.verdict.correct, judged.verdict.reason)
+        reward = self._reward(breakdown)
+        if not abs(reward) <= LARGEST_REWARD:
+            raise UserError(
+                f"reward.weights: a reward of {reward:.1e} for problem {judged.problem.id}, from the terms "
+                f"{breakdown}, is beyond {LARGEST_REWARD:.0e}; lower the weights or the terms"
+            )
+        return Score(reward, breakdown, judged.verdict.correct, judged.verdict.reason)
 
     def _reward(self, breakdown: Mapping[str, float]) -> float:
         paid = dict(breakdown)

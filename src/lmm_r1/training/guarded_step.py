@@ -76,9 +76,8 @@ def guarded_step(
 
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The 2-norm over all gradients, a float32 scalar whatever they are kept in."""
-    return torch.linalg.vector_norm(
-        torch.stack([torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients])
-    )
+    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
 
 
 def _first_not_finite(trainer: L.Trainer, tensors: Mapping[str, Tensor | None]) -> str | None:
