@@ -49,6 +49,9 @@ def evaluation_message(*overrides: str) -> str:
     [
         ["rollout.samples=1"],
         ["rollout.temperature=0"],
+        ["rollout.temperature=0.009"],
+        ["rollout.temperature=2.1"],
+        ["rollout.validation_temperature=0.001"],
         ["rollout.validation_samples=2"],
         ["rollout.max_new_tokens=5000"],
         ["rollout.engine.dtype=float16"],
@@ -236,7 +239,15 @@ def test_a_judge_of_ones_own_is_no_slip():
 
 @pytest.mark.parametrize(
     "overrides",
-    [["samples=2"], ["samples=0"], ["temperature=-1"], ["batch_size=0"], ["images=none"], ["resume=a", "rescore=b"]],
+    [
+        ["samples=2"],
+        ["samples=0"],
+        ["temperature=-1"],
+        ["temperature=5e-3"],
+        ["batch_size=0"],
+        ["images=none"],
+        ["resume=a", "rescore=b"],
+    ],
 )
 def test_an_impossible_evaluation_is_named(overrides):
     assert overrides[0].partition("=")[0] in evaluation_message(*overrides)
@@ -245,8 +256,10 @@ def test_an_impossible_evaluation_is_named(overrides):
 def test_the_words_that_are_checked_early_are_the_ones_that_exist():
     from lmm_r1.data.synthetic import FAMILIES
     from lmm_r1.models.loading import DTYPES
+    from lmm_r1.rollout.engine import TEMPERATURES
     from lmm_r1.types import RENDERINGS
 
     assert set(validate.FAMILIES) == set(FAMILIES)
     assert validate.RENDERINGS == RENDERINGS
     assert set(validate.DTYPES) == set(DTYPES)
+    assert validate_algorithm.TEMPERATURES == TEMPERATURES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,18 @@ from lmm_r1.types import Problem
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rollout") / "tiny"
     build_tiny(folder, [f"What is {a} + {b}? It is {a + b}." for a in range(9) for b in range(9)], seed=1, spare_rows=7)
+    # What a published model may bring, and what must not bend the distribution that is sampled.
+    own = {
+        "do_sample": True,
+        "temperature": 0.1,
+        "top_k": 2,
+        "top_p": 0.5,
+        "repetition_penalty": 1.5,
+        "min_new_tokens": 3,
+    }
+    # An end besides the tokenizer's: either ends a completion.
+    end = load_processor(str(folder), None, None).tokenizer.pad_token_id
+    (folder / "generation_config.json").write_text(json.dumps(own | {"eos_token_id": [end]}))
     return folder
 
 

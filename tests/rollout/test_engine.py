@@ -32,6 +32,9 @@ def test_neighbouring_runs_steps_and_problems_share_no_seed() -> None:
         ([PROBLEM], Sampling(0, 1.0, 8), [0]),
         ([PROBLEM], Sampling(SEED_SPACING + 1, 1.0, 8), [0]),
         ([PROBLEM], Sampling(2, 0.0, 8), [0]),
+        ([PROBLEM], Sampling(1, 0.009, 8), [0]),
+        ([PROBLEM], Sampling(1, 2.1, 8), [0]),
+        ([PROBLEM], Sampling(1, -1.0, 8), [0]),
     ],
 )
 def test_arguments_without_an_answer_are_refused(problems, sampling, seeds) -> None:

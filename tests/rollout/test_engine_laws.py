@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from lmm_r1.errors import UserError
 from lmm_r1.models.loading import merged_state_dict
@@ -153,19 +154,21 @@ def test_every_completion_carries_the_version_that_was_loaded_last(engine, polic
         assert {completion.weight_version for group in groups for completion in group.completions} == {version}
 
 
-def test_a_completion_ends_with_the_end_token_or_at_its_budget(engine, policy, processor, problems) -> None:
+def test_a_completion_ends_with_an_end_token_or_at_its_budget(engine, policy, processor, tiny_folder, problems) -> None:
     engine.load_weights(merged_state_dict(policy), 0)
     completions = [
         one for group in engine.generate(problems * 4, SAMPLING, range(0, 12 * 4096, 4096)) for one in group.completions
     ]
-    end = processor.tokenizer.eos_token_id
+    ends = {processor.tokenizer.eos_token_id, *GenerationConfig.from_pretrained(tiny_folder).eos_token_id}
+    assert len(ends) == 2
     for completion in completions:
         assert len(completion.token_ids) == len(completion.logprobs)
-        assert end not in completion.token_ids[:-1]
-        assert (completion.token_ids[-1] == end) == (completion.finish_reason == "stop")
+        assert not ends & set(completion.token_ids[:-1])
+        assert (completion.token_ids[-1] in ends) == (completion.finish_reason == "stop")
         assert completion.truncated == (completion.finish_reason == "length")
         assert not completion.truncated or len(completion.token_ids) == SAMPLING.max_new_tokens
         assert completion.text == processor.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
+    assert {completion.token_ids[-1] for completion in completions} >= ends
     assert {completion.finish_reason for completion in completions} == {"stop", "length"}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import lmm_r1.models  # noqa: F401  (before vLLM, which imports torchvision: it may need mending first)
+from lmm_r1.rollout.engine import TEMPERATURES
 from lmm_r1.rollout.vllm_banning import banning
 from lmm_r1.rollout.vllm_setup import import_vllm
 from tests.running import run_afresh
@@ -60,6 +61,11 @@ def test_model_runner_v2_loads_the_ban_and_applies_it(logits) -> None:
 def test_a_vllm_whose_v2_takes_no_processors_is_given_v1_s(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm.v1.worker.gpu.sample.logits_processor", None)
     v1_loads(banning(BANNED))
+
+
+@pytest.mark.parametrize("temperature", [0.0, *TEMPERATURES, 0.3])
+def test_vllm_keeps_every_temperature_that_engines_accept(temperature) -> None:
+    assert import_vllm().SamplingParams(temperature=temperature).temperature == temperature
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from lmm_r1.cli.checks import (
     truth,
     whole_number,
 )
-from lmm_r1.cli.validate_algorithm import check_algorithm, check_sampling
+from lmm_r1.cli.validate_algorithm import check_algorithm, check_sampling, temperature
 from lmm_r1.errors import UserError
 
 STAGES = ("sft", "fre", "mgt")
@@ -72,7 +72,7 @@ def validate_evaluation(config: Config) -> None:
     _check_reward(config)
     _check_rollout(config)
     samples = whole_number(config, "samples", 1)
-    if number(config, "temperature", 0) == 0 and samples > 1:
+    if temperature(config, "temperature") == 0 and samples > 1:
         raise UserError(f"samples={samples}: greedy completions are all the same; set temperature above 0")
 
 
@@ -204,7 +204,7 @@ def _check_rollout(config: Config) -> None:
     if lookup(config, "rollout.engine.dtype") is not None:
         one_of(config, "rollout.engine.dtype", DTYPES)
     samples = whole_number(config, "rollout.validation_samples", 1)
-    if number(config, "rollout.validation_temperature", 0) == 0 and samples > 1:
+    if temperature(config, "rollout.validation_temperature") == 0 and samples > 1:
         raise UserError(
             f"rollout.validation_samples={samples}: greedy completions are all the same; set "
             "rollout.validation_temperature above 0"
@@ -219,7 +219,7 @@ def _check_group(config: Config) -> None:
     samples = whole_number(config, "rollout.samples", 1)
     if samples == 1:
         raise UserError("rollout.samples=1: an advantage compares a completion with its group; take at least 2")
-    if number(config, "rollout.temperature", 0) == 0:
+    if temperature(config, "rollout.temperature") == 0:
         raise UserError(
             "rollout.temperature=0: greedy completions are all the same, so every advantage would be 0; take 1.0"
         )

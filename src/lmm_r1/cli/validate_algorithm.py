@@ -23,6 +23,9 @@ BIASED_SAMPLING = (
 """What other projects let a sampler do, and a trainer that does not do it too cannot know of."""
 
 
+TEMPERATURES = (0.01, 2.0)
+"""The least and the greatest, besides 0, which vLLM keeps as they are."""
+
 PARTS = {
     "algorithm.correction": "correction=<option>",
     "algorithm.kl_control": "kl_control=<option>",
@@ -50,6 +53,18 @@ def check_sampling(config: Config) -> None:
     for group in ("rollout", "rollout.engine"):
         for name in lookup(config, group) or ():
             refuse_biased_sampling(f"{group}.{name}")
+
+
+def temperature(config: Config, key: str) -> float:
+    """0, which is greedy, or what every engine samples at and the trainer divides its logits by."""
+    least, most = TEMPERATURES
+    value = number(config, key, 0, most)
+    if 0 < value < least:
+        raise UserError(
+            f"{key}={value}: vLLM takes {least:g} for anything between 0 and {least:g}, which would then be another "
+            f"distribution than the one that is asked for; take at least {least:g}, or 0 where greedy is meant"
+        )
+    return value
 
 
 def refuse_biased_sampling(key: str) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SEED_SPACING = 4096
 """Seeds are this far apart, because completion i of a problem is drawn with its seed + i."""
+TEMPERATURES = (0.01, 2.0)
+"""The least and the greatest, besides 0: vLLM takes 0.01 for less, without an error, and refuses more."""
 
 
 class RolloutEngine(Protocol):
@@ -74,5 +76,8 @@ def check_generate_arguments(problems: Sequence[Problem], sampling: Sampling, se
         raise ValueError(f"{len(problems)} problems but {len(seeds)} seeds: give one seed for each problem")
     if not 1 <= sampling.samples <= SEED_SPACING:
         raise ValueError(f"samples must lie in [1, {SEED_SPACING}], got {sampling.samples}")
+    least, most = TEMPERATURES
+    if sampling.temperature != 0 and not least <= sampling.temperature <= most:
+        raise ValueError(f"the temperature must be 0 or lie in [{least}, {most}], got {sampling.temperature}")
     if sampling.temperature == 0 and sampling.samples > 1:
         raise ValueError(f"greedy decoding gives one completion, not {sampling.samples}: they would all be the same")

@@ -9,7 +9,7 @@ import lmm_r1.models  # noqa: F401  (first of all: a package that transformers i
 # isort: split
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, ProcessorMixin
 
 from lmm_r1.models.loading import load_policy, load_processor
 from lmm_r1.models.prompts import banned_token_ids
@@ -54,7 +54,7 @@ class TransformersEngine:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._model = load_policy(model_path, dtype).requires_grad_(False).eval().to(device)
         self._banned = banned_token_ids(self._processor, self._model.config)
-        self._end_ids, self._padding_id = _special_ids(self._model.generation_config)
+        self._end_ids, self._padding_id = _special_ids(self._model.generation_config, self._processor)
         # A model's own settings may bend the distribution, e.g. by a repetition penalty: keep none of them.
         self._model.generation_config = GenerationConfig(
             eos_token_id=self._end_ids, pad_token_id=self._padding_id, do_sample=False
@@ -168,9 +168,9 @@ class SeededSampler(LogitsProcessor):
         return torch.stack(rows).log_().neg_()
 
 
-def _special_ids(generation_config: GenerationConfig) -> tuple[list[int], int]:
-    """The tokens that end a completion, and the one that fills its row from there on."""
-    ends = generation_config.eos_token_id
-    ends = [ends] if isinstance(ends, int) else list(ends)
+def _special_ids(generation_config: GenerationConfig, processor: ProcessorMixin) -> tuple[list[int], int]:
+    """The tokens that end a completion, as in vLLM the tokenizer's and the model's, and the one that fills its row."""
+    own, further = processor.tokenizer.eos_token_id, generation_config.eos_token_id
+    further = [further] if isinstance(further, int) else further or []
     padding = generation_config.pad_token_id
-    return ends, ends[0] if padding is None else padding
+    return sorted({own, *further}), own if padding is None else padding
