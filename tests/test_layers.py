@@ -20,12 +20,13 @@ ENTRY_POINTS = [REPOSITORY / "train.py", REPOSITORY / "eval.py"]
 MAY_IMPORT = {
     "errors": set(),
     "atomic_files": {"errors"},
+    "model_files": {"errors"},
     "answer_rules": {"errors"},
     "types": {"answer_rules"},
     "rewards": {"errors", "atomic_files", "types", "answer_rules"},
     "algorithms": {"errors", "types"},
     "data": {"errors", "types", "answer_rules"},
-    "models": {"errors", "atomic_files", "types"},
+    "models": {"errors", "atomic_files", "model_files", "types"},
     "rollout": {"errors", "atomic_files", "types", "answer_rules", "models"},
     "evaluation": {"errors", "atomic_files", "types", "answer_rules", "rewards", "rollout"},
     "reporting": {"errors", "atomic_files", "types", "rollout"},
@@ -44,6 +45,7 @@ MAY_IMPORT = {
     "cli": {
         "errors",
         "atomic_files",
+        "model_files",
         "types",
         "answer_rules",
         "rewards",

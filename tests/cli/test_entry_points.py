@@ -46,6 +46,27 @@ def test_a_mistake_ends_in_one_line_before_anything_heavy_is_imported(run_script
 
 
 @pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("eval.py", ["model.path=model"]),
+        ("train.py", ["model.path=model"]),
+        ("train.py", ["stage=mgt", "init_from=model"]),
+        ("train.py", ["model.path=model", "plan=true"]),
+        ("train.py", ["stage=mgt", "init_from=model", "plan=true"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_model_of_another_kind_is_one_line_before_anything_heavy_is_imported(run_script, tmp_path, script, arguments):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}')
+    outcome = run_script(script, *arguments, folder=tmp_path)
+    key = "init_from" if "init_from=model" in arguments else "model.path"
+    assert outcome.code == 2
+    assert outcome.error.startswith(f"error: {key}=model holds a llama (LlamaForCausalLM); needed is a Qwen2.5-VL")
+    assert outcome.error.count("\n") == 1 and outcome.heavy == []
+
+
+@pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
         ("train.py", ["--help"], "synthetic_images"),

@@ -10,7 +10,7 @@ import pytest
 
 from lmm_r1.cli.launchers import STARTED_BY_US, check_launcher
 from lmm_r1.errors import UserError
-from lmm_r1.training.run import _lightning_trainer
+from lmm_r1.training.process import lightning_trainer
 from tests.running import run
 
 ONE_TASK = {
@@ -63,7 +63,7 @@ def test_lightning_does_not_take_the_scheduler_for_the_launcher(monkeypatch, dev
     for name, value in (ONE_TASK | STEP).items():
         monkeypatch.setenv(name, value)
     settings = SimpleNamespace(accelerator="cpu", devices=devices, precision="32-true")
-    trainer = _lightning_trainer(SimpleNamespace(trainer=settings, run=SimpleNamespace(folder=Path())), [])
+    trainer = lightning_trainer(settings, Path(), [])
     environment = trainer._accelerator_connector.cluster_environment
     assert type(environment).__name__ == "LightningEnvironment" and not environment.creates_processes_externally
 

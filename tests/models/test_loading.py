@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import weakref
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
 
 from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.paths import register_resolvers
@@ -208,6 +210,45 @@ def test_another_architecture_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     with pytest.raises(UserError, match="holds a qwen2"):
         load_policy(str(tmp_path), "float32")
+
+
+@pytest.mark.parametrize("change", ["gone", "of another shape"])
+def test_a_weight_that_the_file_does_not_give_is_not_drawn_at_random(tiny_folder: Path, tmp_path: Path, change) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "q_proj.weight" in name)
+    lost = tensors.pop(name)
+    if change != "gone":
+        tensors[name] = lost[:-1].clone()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"1 of its weights are missing or of another shape.*q_proj\.weight"):
+        load_policy(str(folder), "float32")
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for message in messages %}", "its chat template fails"),
+        ("{% for message in messages %}{{ message.role }}{% endfor %}", "writes no <|image_pad|>"),
+        ("{{ 'a' + messages }}", "its chat template fails"),
+    ],
+)
+def test_a_chat_template_without_a_place_for_pictures_is_the_users_error(
+    tiny_folder: Path, tmp_path: Path, template: str, said: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(UserError) as caught:
+        load_processor(str(folder), None, None)
+    assert said in str(caught.value)
+
+
+def test_another_models_tokenizer_is_the_users_error(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"image_token_id": 7}))
+    with pytest.raises(UserError, match="to its tokenizer"):
+        load_processor(str(folder), None, None)
 
 
 def test_wrong_settings_are_the_users_error(tiny_folder: Path) -> None:

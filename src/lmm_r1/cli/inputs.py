@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from lmm_r1.cli.checks import Config, lookup
-from lmm_r1.cli.starting_run import starting_folder
+from lmm_r1.cli.starting_run import model_of, starting_folder
 from lmm_r1.errors import UserError
+from lmm_r1.model_files import check_model_folder, read_model_config
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -24,7 +25,8 @@ def check_training_inputs(config: Config, *, fre_run_precedes: bool = False) -> 
         if lookup(config, "sft.build") is None:
             _check_model(config)
     elif config["init_from"] != "latest_fre" or not fre_run_precedes:
-        starting_folder(config["init_from"], Path(config["output_root"]))
+        folder = starting_folder(config["init_from"], Path(config["output_root"]))
+        check_model_folder(model_of(folder), f"init_from={config['init_from']}")
     if config["trainer"]["accelerator"] == "gpu" and not any(Path(device).exists() for device in GPU_DEVICES):
         raise UserError("trainer.accelerator=gpu: this machine has no GPU; take trainer=cpu")
 
@@ -46,16 +48,33 @@ def file_is_missing(config: Config, group: str) -> bool:
     return "path" in config[group] and not Path(config[group]["path"] or "").expanduser().is_file()
 
 
+def check_planned_model(path: str, named: str) -> None:
+    """Raises `UserError` for a model that is missing or of another kind; a plan asks for no more than its config.json.
+
+    Args:
+        path: a folder, or a hub id.
+        named: what the user wrote, e.g. `model.path=models/tiny`.
+    """
+    folder = Path(path).expanduser()
+    _check_place(path)
+    if folder.is_dir():
+        read_model_config(folder, named)
+
+
 def _check_model(config: Config) -> None:
     path = config["model"]["path"]
     folder = Path(path).expanduser()
-    if (folder / "config.json").is_file():
-        return
-    if (folder / "export" / "config.json").is_file():
-        raise UserError(f"model.path={path}: a run's folder; its model is model.path={folder / 'export'}")
+    _check_place(path)
     if folder.is_dir():
-        raise UserError(f"model.path={path}: a folder without config.json, so no Hugging Face model")
-    if not HUB_ID.fullmatch(path) or folder.parent.is_dir():
+        check_model_folder(folder, f"model.path={path}")
+
+
+def _check_place(path: str) -> None:
+    """A hub id is believed, because asking the hub takes time."""
+    folder = Path(path).expanduser()
+    if (folder / "export" / "config.json").is_file() and not (folder / "config.json").is_file():
+        raise UserError(f"model.path={path}: a run's folder; its model is model.path={folder / 'export'}")
+    if not folder.is_dir() and (not HUB_ID.fullmatch(path) or folder.parent.is_dir()):
         raise UserError(f"model.path={path}: no such folder; give a Hugging Face folder or a hub id, organisation/name")
 
 

@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 
 from lmm_r1.cli.checks import Config, lookup, one_of, optional_whole_number, whole_number
 from lmm_r1.cli.command_line import parse_overrides
-from lmm_r1.cli.inputs import file_is_missing
-from lmm_r1.cli.starting_run import LATEST_FRE, newest_finished_run, starting_folder
+from lmm_r1.cli.inputs import check_planned_model, file_is_missing
+from lmm_r1.cli.starting_run import LATEST_FRE, model_of, newest_finished_run, starting_folder
 from lmm_r1.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,13 +43,15 @@ def check_plan(config: Config) -> None:
 
 def print_plan(config: Config) -> None:
     """Plan what was composed, and print it."""
+    named, start = _start(config)
+    check_planned_model(start, named)
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.training.plan import make_plan, planned_device
 
     def build(group: str) -> Any:
         return instantiate(config[group], _convert_="all")
 
-    model = {**config["model"], "path": _start(config)}
+    model = {**config["model"], "path": start}
     trainer, rollout = build("trainer"), build("rollout")
     plan = make_plan(
         planned_device(config["plan"], trainer, rollout),
@@ -128,13 +130,14 @@ def _tokens(plan: Plan) -> Mapping[str, str]:
     }
 
 
-def _start(config: Config) -> str:
-    """The folder or hub id whose sizes the run has; where the run that it goes on from is not there yet, the base's."""
+def _start(config: Config) -> tuple[str, str]:
+    """What names the model whose sizes the run has, and its folder or hub id; where the run that it goes on from is not
+    there yet, the base's."""
     init_from, outputs = config["init_from"], Path(config["output_root"])
     if init_from is None or (init_from == LATEST_FRE and newest_finished_run(outputs / "fre") is None):
-        return lookup(config, "model.path")
-    folder = starting_folder(init_from, outputs)
-    return str(folder / "export" if (folder / "export").is_dir() else folder)
+        path = lookup(config, "model.path")
+        return f"model.path={path}", path
+    return f"init_from={init_from}", str(model_of(starting_folder(init_from, outputs)))
 
 
 def _rows(rows: Mapping[str, str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmm_r1.errors import UserError
+from lmm_r1.model_files import read_model_config
 
 LATEST_FRE = "latest_fre"
 
@@ -33,7 +34,14 @@ def starting_folder(init_from: str, outputs: Path) -> Path:
         raise UserError(
             f"init_from={init_from}: that run has not finished; go on with it: python train.py resume={init_from}"
         )
+    if (folder / "adapter_config.json").is_file():
+        read_model_config(folder, f"init_from={init_from}")
     raise UserError(f"init_from={init_from}: neither a run's folder nor a Hugging Face model's folder")
+
+
+def model_of(folder: Path) -> Path:
+    """The model's folder of what `starting_folder` gave: a finished run's export, or the folder itself."""
+    return folder / "export" if _is_finished(folder) else folder
 
 
 def newest_finished_run(stage_folder: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from lmm_r1.errors import UserError
+from lmm_r1.model_files import read_model_config
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,15 @@ def architecture_of(path: str) -> Architecture:
 
 def parse_config(config: Mapping[str, Any], path: str) -> Architecture:
     """Args: `config`: a config.json of transformers 5, or of 4, where the language model's sizes stand at the top."""
-    if config.get("model_type") != "qwen2_5_vl":
-        raise UserError(f"model.path={path} holds a {config.get('model_type')}; choose a Qwen2.5-VL model")
+    try:
+        return _sizes(config)
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise UserError(
+            f"model.path={path}: its config.json says nothing usable of {error}; copy the file of the right model"
+        ) from error
+
+
+def _sizes(config: Mapping[str, Any]) -> Architecture:
     text, vision = config.get("text_config", config), config["vision_config"]
     return Architecture(
         text=TextSizes(
@@ -146,11 +153,16 @@ def _config(path: str) -> Mapping[str, Any]:
     folder = Path(path).expanduser()
     if not (folder / "config.json").is_file() and path in PUBLISHED:
         return PUBLISHED[path]
+    if not folder.is_dir():
+        folder = _downloaded(path)
+    return read_model_config(folder, f"model.path={path}")
+
+
+def _downloaded(hub_id: str) -> Path:
     try:
-        file = folder / "config.json" if folder.is_dir() else Path(hf_hub_download(path, "config.json"))
-        return json.loads(file.read_text(encoding="utf-8"))
+        return Path(hf_hub_download(hub_id, "config.json")).parent
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         raise UserError(
-            f"model.path={path}: its config.json is neither here nor to be had from the Hugging Face hub; give a model "
-            f"folder, or one of {', '.join(PUBLISHED)}"
+            f"model.path={hub_id}: its config.json is neither here nor to be had from the Hugging Face hub; give a "
+            f"model folder, or one of {', '.join(PUBLISHED)}"
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from jinja2 import TemplateError
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
@@ -22,7 +23,9 @@ from transformers import (
 
 from lmm_r1.atomic_files import replacing
 from lmm_r1.errors import UserError
+from lmm_r1.model_files import check_model_folder
 from lmm_r1.models.finite import require_finite
+from lmm_r1.models.prompts import IMAGE_TOKEN
 from lmm_r1.models.shared_prefix import SHARED_PREFIX_FLEX, SHARED_PREFIX_SDPA
 
 ATTENTION: Mapping[str, str] = {"sdpa": SHARED_PREFIX_SDPA, "flex_attention": SHARED_PREFIX_FLEX}
@@ -60,16 +63,8 @@ def load_policy(
     """
     if dtype not in DTYPES:
         raise UserError(f"model.dtype={dtype} is not one of {', '.join(DTYPES)}")
-    folder = local_folder(path)
-    architecture = AutoConfig.from_pretrained(folder).model_type
-    if architecture != "qwen2_5_vl":
-        raise UserError(f"model.path={path} holds a {architecture}; choose a Qwen2.5-VL model")
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        folder,
-        dtype=DTYPES[dtype],
-        # The vision tower cuts images into windows of many sizes, each of which FlexAttention would compile anew.
-        attn_implementation={"text_config": ATTENTION[attention], "vision_config": "sdpa"},
-    )
+    # The vision tower cuts images into windows of many sizes, each of which FlexAttention would compile anew.
+    model = _with_weights(path, DTYPES[dtype], {"text_config": ATTENTION[attention], "vision_config": "sdpa"})
     if freeze_vision:
         model.model.visual.requires_grad_(False)
     if gradient_checkpointing:
@@ -79,7 +74,7 @@ def load_policy(
 
 
 def load_config(path: str) -> PretrainedConfig:
-    """The configuration of a model folder or hub id, whatever its architecture."""
+    """The configuration of a model folder or hub id."""
     return AutoConfig.from_pretrained(local_folder(path))
 
 
@@ -87,9 +82,12 @@ def load_processor(path: str, min_pixels: int | None, max_pixels: int | None) ->
     """The processor of a model folder or hub id, its images bounded to between `min_pixels` and `max_pixels`.
 
     None keeps the folder's own bound. Sampler and trainer must cut an image into the same patches: hand the engine
-    `pixel_bounds(processor)`. Raises `UserError` for a missing folder and for bounds that exclude each other.
+    `pixel_bounds(processor)`. Raises `UserError` for a missing folder, for bounds that exclude each other, and for a
+    chat template or a tokenizer that has no place for pictures.
     """
-    processor = AutoProcessor.from_pretrained(local_folder(path))
+    folder = local_folder(path)
+    processor = AutoProcessor.from_pretrained(folder)
+    _check_place_for_pictures(processor, folder, path)
     size = processor.image_processor.size
     if min_pixels is not None:
         size.shortest_edge = min_pixels
@@ -113,13 +111,50 @@ def pixel_bounds(processor: ProcessorMixin) -> dict[str, int]:
 
 
 def local_folder(path: str) -> Path:
-    """Where the model's files lie: `path` itself if it is a folder, else the download of the hub id `path`."""
+    """Where the model's files lie: `path` itself if it is a folder, else the download of the hub id `path`.
+
+    Raises `UserError` where they are not there, or not a whole Qwen2.5-VL's.
+    """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         folder = _download(path)
-    if not (folder / "config.json").is_file():
-        raise UserError(f"model.path={path} has no config.json; give a model folder in Hugging Face format")
+    check_model_folder(folder, f"model.path={path}")
     return folder
+
+
+def _with_weights(path: str, dtype: torch.dtype, attention: Mapping[str, str]) -> Qwen2_5_VLForConditionalGeneration:
+    """The model, every weight of it from the file: what is missing there transformers would draw at random."""
+    model, found = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        local_folder(path),
+        dtype=dtype,
+        attn_implementation=dict(attention),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    lost = sorted(found["missing_keys"]) + sorted(name for name, *_ in found["mismatched_keys"])
+    if lost:
+        raise UserError(
+            f"model.path={path}: {len(lost)} of its weights are missing or of another shape than its config.json says, "
+            f"such as {lost[0]}; fetch weights and config.json of one model"
+        )
+    return model
+
+
+def _check_place_for_pictures(processor: ProcessorMixin, folder: Path, path: str) -> None:
+    cure = "copy chat template and tokenizer of its base model"
+    try:
+        picture = [{"role": "user", "content": [{"type": "image"}]}]
+        text = processor.apply_chat_template(picture, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError) as error:
+        raise UserError(f"model.path={path}: its chat template fails ({error}); {cure}") from error
+    if text.count(IMAGE_TOKEN) != 1:
+        raise UserError(f"model.path={path}: its chat template writes no {IMAGE_TOKEN} for a picture; {cure}")
+    expected = AutoConfig.from_pretrained(folder).image_token_id
+    found = processor.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    if found != expected:
+        raise UserError(
+            f"model.path={path}: to its tokenizer {IMAGE_TOKEN} is {found}, to its config.json {expected}; {cure}"
+        )
 
 
 def _download(hub_id: str) -> Path:
