@@ -7,6 +7,7 @@ import itertools
 import logging
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
@@ -74,6 +75,15 @@ def assert_learnt(module, before: dict[str, torch.Tensor], trainer) -> None:
             assert parameter.dtype == torch.float32 or not any("lora_" in name for name in learning)
 
 
+class SavedAfterTheFirst(L.Callback):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        if module.steps_done == 1:
+            trainer.save_checkpoint(self.path)
+
+
 def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
@@ -119,23 +129,19 @@ def test_two_updates_on_text_and_images(
     )
     experiences = [experience_of(make_groups(2, 2, seed), processor, algorithm) for seed in (0, 1)]
     module = module_of(random_model, dtype, adapters, algorithm, banned)
-    before, trainer = copied(module), trainer_of(precision=lightning_precision(precision))
+    before, path = copied(module), tmp_path / "step.ckpt"
+    trainer = trainer_of(SavedAfterTheFirst(path), precision=lightning_precision(precision))
     trainer.fit(module, loader_of(*experiences))
     assert_learnt(module, before, trainer)
     assert seen == {torch.float32}
     assert torch.get_default_dtype() == torch.float32
     assert all(value == value and abs(value) < 1e3 for value in module.metrics.values())
 
-    first, path = module_of(random_model, dtype, adapters, algorithm, banned), tmp_path / "step.ckpt"
+    resumed = module_of(random_model, dtype, adapters, algorithm, banned)
     trainer = trainer_of(precision=lightning_precision(precision))
-    trainer.fit(first, loader_of(experiences[0]))
-    trainer.save_checkpoint(path)
-    second = module_of(random_model, dtype, adapters, algorithm, banned)
-    trainer_of(precision=lightning_precision(precision)).fit(
-        second, loader_of(experiences[1]), ckpt_path=path, weights_only=False
-    )
-    assert_equal(dict(module.state_dict()), dict(second.state_dict()))
-    assert module.metrics == second.metrics
+    trainer.fit(resumed, loader_of(experiences[1]), ckpt_path=path, weights_only=False)
+    assert_equal(dict(module.state_dict()), dict(resumed.state_dict()))
+    assert module.metrics == resumed.metrics
 
 
 @pytest.mark.parametrize(("precision", "dtype", "adapters"), ADMITTED)

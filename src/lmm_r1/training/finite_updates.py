@@ -85,7 +85,7 @@ class FiniteUpdates(L.Callback):
             # No step was taken since: whoever goes on from it arrives here again.
             advice = f"remove {checkpoints.pop()}, whose weights led to it, and "
         if not checkpoints:
-            return f"{advice}start again with a lower {learning_rate}"
+            return f"start again with a lower {learning_rate}"
         return (
             f"{advice}go on from step {steps_in(checkpoints[-1])} with: python train.py resume={self.folder} "
             f"{learning_rate}=<a lower one>"

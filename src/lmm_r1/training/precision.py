@@ -31,6 +31,9 @@ def share_lost_to_rounding(parameters: Iterable[Tensor], step: float) -> float:
     return unmoved / max(1, sum(parameter.numel() for parameter in coarse))
 
 
+WORTH_A_WORD = 0.01
+
+
 class RoundingNotice(L.Callback):
     """Says once, at the start, where AdamW's steps are too small for the weights: about the learning rate each."""
 
@@ -44,7 +47,7 @@ class RoundingNotice(L.Callback):
         learning_rate = max(group["initial_lr"] for group in groups)
         parameters = [parameter for group in groups for parameter in group["params"]]
         lost = share_lost_to_rounding(parameters, learning_rate)
-        if any(parameter.dtype.itemsize < 4 for parameter in parameters):
+        if lost >= WORTH_A_WORD:
             log.warning(
                 "model.dtype=bfloat16: a step of the learning rate, %.1e, is lost to rounding in %.0f%% of the trained "
                 "weights; take float32 with trainer.precision=bf16-mixed, or adapters (model.lora), which are float32",
