@@ -7,14 +7,16 @@ A process that dies while it writes, or a power cut, leaves at most something un
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
-from lmm_r1.errors import UnwritableError
+from lmm_r1.errors import UnwritableError, UserError
 
 PARTIAL = ".partial"
 REPLACED = f".replaced{PARTIAL}"
@@ -50,6 +52,19 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file, whole or not at all, as UTF-8; half a surrogate pair becomes `?`."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")
+
+
+def read_json(path: Path, cure: str) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UserError: it is damaged; `cure` says what makes it again.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged; {cure}") from error
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def model(tmp_path_factory) -> Path:
 
 
 def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_path):
-    def evaluate(*overrides: str) -> str:
-        return run(str(repository / "eval.py"), *overrides, folder=tmp_path)
+    def evaluate(*overrides: str, expect: int = 0) -> str:
+        return run(str(repository / "eval.py"), *overrides, folder=tmp_path, expect=expect)
 
     assert "vision_only" in evaluate(f"model.path={model}", *SMALL)
     folder = tmp_path / "outputs" / "eval" / "latest"
@@ -46,6 +46,12 @@ def test_an_evaluation_can_be_continued_and_scored_again(model, repository, tmp_
     assert json.loads((folder / "results.json").read_text()) == first
     assert sorted((folder / "completions").glob("*.parquet")) == shards
     assert read_config(folder) == config
+
+    weights = model.resolve() / "model.safetensors"
+    stored = weights.read_bytes()
+    weights.write_bytes(stored[:-4] + b"\x3f\x00\x00\x00")
+    assert "generated with another provenance: weights" in evaluate("resume=latest", expect=2)
+    weights.write_bytes(stored)
 
     evaluate("rescore=latest", "reward=accuracy_only")
     assert json.loads((folder / "results.json").read_text()) == first

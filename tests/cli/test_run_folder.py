@@ -49,6 +49,13 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.parametrize("content", ["", "seed: [1", "\0" * 100], ids=["empty", "cut", "zeros"])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"config\.yaml: damaged"):
+        read_config(tmp_path)
+
+
 def test_the_commands_that_led_to_a_configuration_stand_above_it(tmp_path):
     write_config(tmp_path, {"steps": 60}, "python train.py stage=fre")
     write_config(tmp_path, {"steps": 80}, "python train.py resume=latest trainer.steps=80")

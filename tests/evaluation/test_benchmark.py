@@ -96,6 +96,22 @@ def test_two_generations_are_never_mixed(tmp_path, sums):
         arguments = {"problems": sums, "sampling": GREEDY, "seed": 0, "provenance": {"model": "a"}} | changed
         with pytest.raises(UserError, match=f"another {next(iter(changed))}.*choose another folder"):
             run_benchmark(ScriptedEngine(), folder=tmp_path, batch_size=6, **arguments)
+    # An evaluation that noted less is continued all the same.
+    more = {"model": "a", "data": "c"}
+    run_benchmark(ScriptedEngine(), sums, GREEDY, tmp_path, 6, seed=0, provenance=more)
+
+
+def test_damaged_results_are_named_with_their_cure(tmp_path, sums):
+    evaluate(ScriptedEngine(), sums, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)
+    for name, read in (
+        ("outcomes.parquet", lambda: read_outcomes(tmp_path)),
+        ("results.json", lambda: Results.from_json(tmp_path / "results.json")),
+        ("generation.json", lambda: score_benchmark(tmp_path, ExactScorer())),
+    ):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.raises(UserError, match=f"{name}: damaged; "):
+            read()
 
 
 def test_problems_with_one_id_are_refused(tmp_path):

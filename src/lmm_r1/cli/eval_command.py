@@ -113,16 +113,17 @@ def _score(config: Config, folder: Path) -> Any:
 def _generate_and_score(config: Config, folder: Path, begun: Callable[[], None]) -> Any:
     # Only now: these take seconds, and everything has been checked.
     from lmm_r1.evaluation.benchmark import evaluate as evaluate_benchmark
+    from lmm_r1.training.lineage import data_fingerprint, model_fingerprint
     from lmm_r1.types import Sampling
 
     rollout = instantiate(config["rollout"], _convert_="all")
-    problems = _with_images(instantiate(config["benchmark"]["problems"], _convert_="all"), config)
+    problems = instantiate(config["benchmark"]["problems"], _convert_="all")
     reward = instantiate(config["reward"], _convert_="all")
     engine = rollout.engine(model_path=config["model"]["path"])
     try:
         return evaluate_benchmark(
             engine,
-            problems,
+            _with_images(problems, config),
             reward,
             Sampling(config["samples"], config["temperature"], rollout.max_new_tokens),
             folder,
@@ -133,6 +134,8 @@ def _generate_and_score(config: Config, folder: Path, begun: Callable[[], None])
                 "system_prompt": config["model"]["system_prompt"] or "",
                 "benchmark": json.dumps(config["benchmark"]["problems"]),
                 "images": config["images"],
+                "data": data_fingerprint(problems),
+                "weights": model_fingerprint(config["model"]["path"]),
             },
             begun,
         )

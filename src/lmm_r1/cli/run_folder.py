@@ -77,7 +77,15 @@ def write_config(folder: Path, config: dict[str, Any], command: str) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    """Raises UserError where the file is damaged."""
+    path = folder / CONFIG_FILE
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: damaged, so that the run cannot go on; start a new one")
+    return config
 
 
 def steps_saved(folder: Path) -> int | None:

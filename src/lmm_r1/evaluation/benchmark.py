@@ -11,14 +11,15 @@ An interrupted generation goes on where it stopped; a changed reward only needs 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+from pyarrow import ArrowException
 
-from lmm_r1.atomic_files import replacing, write_text
+from lmm_r1.atomic_files import read_json, replacing, write_text
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
@@ -141,12 +142,15 @@ def read_outcomes(folder: Path) -> list[Outcome]:
     """The scored rows of an evaluation.
 
     Raises:
-        UserError: `folder` holds no scored evaluation.
+        UserError: `folder` holds no scored evaluation, or a damaged one.
     """
     path = folder / "outcomes.parquet"
     if not path.is_file():
         raise UserError(f"{path} does not exist; run eval.py to make it")
-    frame = pd.read_parquet(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path}: damaged; python eval.py rescore={folder} writes it again") from error
     frame["format"] = frame["format"].astype(object).where(frame["format"].notna(), None)
     return [Outcome(**row) for row in frame.to_dict("records")]
 
@@ -164,21 +168,31 @@ def _claim(folder: Path, generation: Mapping[str, object]) -> None:
     path = folder / "generation.json"
     if path.is_file():
         stored = _read_generation(folder)
-        different = [key for key in generation if stored.get(key) != generation[key]]
+        before, now = dict(_settings(stored)), dict(_settings(generation))
+        different = [key for key in now if before.get(key, now[key]) != now[key]]
         if different:
             raise UserError(
                 f"{folder} holds answers generated with another {different[0]} "
-                f"({stored.get(different[0])}, now {generation[different[0]]}); choose another folder"
+                f"({before[different[0]]}, now {now[different[0]]}); choose another folder"
             )
         return
     write_text(path, json.dumps(generation, indent=2) + "\n")
+
+
+def _settings(generation: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Each setting under its name, the provenance one by one."""
+    for key, value in generation.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {name}", each) for name, each in value.items())
+        else:
+            yield key, value
 
 
 def _read_generation(folder: Path) -> dict[str, object]:
     path = folder / "generation.json"
     if not path.is_file():
         raise UserError(f"{path} does not exist; nothing was generated there")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path, "nobody knows any more what was asked; evaluate anew")
 
 
 def _refuse_unfinished(folder: Path, shards: int, wanted: int) -> None:

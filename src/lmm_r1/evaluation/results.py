@@ -10,7 +10,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from lmm_r1.atomic_files import write_text
+from lmm_r1.atomic_files import read_json, write_text
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies, outcomes_of
 from lmm_r1.evaluation.statistics import Interval, accuracy_interval
@@ -62,10 +62,10 @@ class Results:
 
     @classmethod
     def from_json(cls, path: Path) -> Results:
-        """Raises UserError where `path` is not there."""
+        """Raises UserError where `path` is not there, or damaged."""
         if not path.is_file():
             raise UserError(f"{path} does not exist; run eval.py to make it")
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path, f"python eval.py rescore={path.parent} writes it again")
         cells = (Cell(**{**cell, "accuracy": Interval(**cell["accuracy"])}) for cell in stored["cells"])
         return cls(tuple(cells), stored["generation"])
 

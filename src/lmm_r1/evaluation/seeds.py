@@ -8,10 +8,10 @@ Each cell is the mean over seeds with Student's 95 % interval; a gain is taken w
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lmm_r1.atomic_files import read_json
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.statistics import seed_interval
 
@@ -45,10 +45,7 @@ def read_summary(run_folder: Path) -> Summary:
     path = run_folder / "summary.json"
     if not path.is_file():
         raise UserError(f"{path} does not exist; the run has not finished (train.py resume={run_folder})")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: damaged; python train.py resume={run_folder} writes it again") from error
+    return read_json(path, f"python train.py resume={run_folder} writes it again")
 
 
 def _accuracy_table(stage: str, runs: Sequence[Summary]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lmm_r1.atomic_files import read_json
 from lmm_r1.errors import UserError
 from lmm_r1.reporting.metrics_table import sound_lines
 
@@ -77,11 +77,8 @@ def _read_metrics(path: Path) -> pd.DataFrame:
 
 def _read_json(folder: Path, name: str) -> Any:
     """None where there is no such file."""
-    text = _read_text(folder / name)
-    try:
-        return json.loads(text) if text else None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{folder / name}: damaged; python train.py resume={folder} writes it again") from error
+    path = folder / name
+    return read_json(path, f"python train.py resume={folder} writes it again") if path.is_file() else None
 
 
 def _read_text(path: Path) -> str:

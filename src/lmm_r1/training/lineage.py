@@ -14,8 +14,8 @@ from typing import Any
 from lmm_r1.errors import UserError
 
 PIECES = 64
-PIECE_BYTES = 65536
-"""What `model_fingerprint` reads of a file at most: 4 MiB."""
+PIECE_BYTES = 2**20
+"""What `model_fingerprint` reads of a file at most: 64 MiB, and so all of a small one."""
 
 
 def resolve_start(init_from: str | None, model_path: str) -> tuple[str, str | None]:
@@ -62,8 +62,9 @@ def model_fingerprint(path: str) -> str:
         digest.update(f"{file.name} {size} ".encode())
         with file.open("rb") as opened:
             for piece in range(PIECES):
-                opened.seek(piece * size // PIECES)
-                digest.update(opened.read(PIECE_BYTES))
+                begin, end = piece * size // PIECES, (piece + 1) * size // PIECES
+                opened.seek(begin)
+                digest.update(opened.read(min(end - begin, PIECE_BYTES)))
     return digest.hexdigest()
 
 
