@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from hydra.errors import InstantiationException
@@ -57,6 +59,14 @@ def test_a_crash_leaves_its_stack_in_the_log(tmp_path, repository):
     environment = os.environ | {"PYTHONPATH": str(repository / "src")}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "train.log")], env=environment, check=False)
     assert "Fatal Python error: Aborted" in (tmp_path / "train.log").read_text()
+
+
+def test_a_run_that_is_terminated_while_it_starts_says_so(tmp_path):
+    with pytest.raises(SystemExit, match="143"), ending_in_log(tmp_path / "train.log", 0):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    assert (tmp_path / "train.log").read_text().endswith("ended with exit code 143\n")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_line_that_nobody_needs_to_see_stands_in_the_log(tmp_path, capsys):

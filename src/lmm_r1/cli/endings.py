@@ -5,9 +5,11 @@ from __future__ import annotations
 import faulthandler
 import logging
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from lmm_r1.cli.user_errors import user_error_in
 from lmm_r1.errors import UserError
@@ -19,7 +21,7 @@ MISTAKE = re.compile(r"\[ERROR\] - process \d+: error: (.+)")
 
 @contextmanager
 def ending_in_log(path: Path, process: int) -> Iterator[None]:
-    """Append to the run's log what the block raises, and let it pass.
+    """Append to the run's log what the block raises, and let it pass; SIGTERM raises SystemExit in it.
 
     Args:
         process: of those of a run. All write into the log of the first, which loses its connection, or is killed
@@ -28,7 +30,7 @@ def ending_in_log(path: Path, process: int) -> Iterator[None]:
     Raises:
         UserError: another process ended with one, and this one with what came of that.
     """
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8") as file, _heard_termination():
         beginning = file.tell()
         faulthandler.enable(file)
         try:
@@ -41,6 +43,20 @@ def ending_in_log(path: Path, process: int) -> Iterator[None]:
             raise
         finally:
             faulthandler.disable()
+
+
+@contextmanager
+def _heard_termination() -> Iterator[None]:
+    """While a run starts or comes to its end; in between, `training.interrupts` finishes the step first."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def append_line(path: Path, line: str, level: int = logging.INFO, fault: BaseException | None = None) -> None:
@@ -58,7 +74,7 @@ def _append(path: Path, error: BaseException, process: int) -> None:
     if mistake is not None:
         append_line(path, f"{whose}error: {mistake}", logging.ERROR)
     elif isinstance(error, SystemExit):
-        append_line(path, f"{whose}exit code {error.code}")
+        append_line(path, f"{whose}ended with exit code {error.code}")
     else:
         append_line(path, f"{whose}{type(error).__name__}", logging.ERROR, error)
 
