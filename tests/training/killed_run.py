@@ -1,7 +1,8 @@
 """`train.py`, killed with SIGKILL at a chosen moment: `python killed_run.py <moment> <step> <overrides …>`.
 
-Moments: `generation` (the engine is sampling), `update` (between two optimiser steps' gradients), `checkpoint` (the
-file is half written). The kill is real and comes from inside, so that it hits the moment and not its neighbourhood.
+Moments: `generation` (the engine is sampling), `update` (between two optimiser steps' gradients), `checkpoint` (its
+files are written, and it has no name yet). The kill is real and comes from inside, so that it hits the moment and not
+its neighbourhood.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def die(after: float = 0.0) -> None:
 
 def arm(moment: str, step: int) -> None:
     """Replace one method by itself with a death in it."""
+    import lmm_r1.training.checkpoints as checkpoints
     import lmm_r1.training.module as module
     from lmm_r1.rollout.vllm_engine import VLLMEngine
-    from lmm_r1.training.checkpoints import Checkpoints
 
     if moment == "generation":
         generate = VLLMEngine.generate
@@ -49,14 +50,13 @@ def arm(moment: str, step: int) -> None:
         module.GRPOModule._token_losses = killed_token_losses
     else:
 
-        def killed_save(self, trainer, pl_module):
-            if pl_module.steps_done == step:
-                (self.folder / "step_000099.writing").write_bytes(b"half a checkpoint")
+        def killed_manifest(folder):
+            if folder.name.startswith(f"step_{step:06d}"):
                 die()
-            return save(self, trainer, pl_module)
+            return write_manifest(folder)
 
-        save = Checkpoints.save
-        Checkpoints.save = killed_save
+        write_manifest = checkpoints.write_manifest
+        checkpoints.write_manifest = killed_manifest
 
 
 if __name__ == "__main__":

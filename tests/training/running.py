@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 
 import torch
+import torch.distributed.checkpoint as dcp
 
+from lmm_r1.training.checkpoint_folder import checkpoint_path
 from tests.running import run
 
 SMALL = (
@@ -34,7 +36,27 @@ def _clock(name: str) -> bool:
 
 
 def checkpoint(folder: Path, step: int) -> dict:
-    return torch.load(folder / "checkpoints" / f"step_{step:06d}.ckpt", weights_only=False)
+    """All that a checkpoint of a run holds, by the names of `lmm_r1.training.checkpoint_state`."""
+    return contents(checkpoint_path(folder / "checkpoints", step))
+
+
+def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    """The tensors of the model in a checkpoint of a run, by their names in the module."""
+    saved = checkpoint(folder, step)
+    return {name.removeprefix("weights."): saved[name] for name in saved if name.startswith("weights.")}
+
+
+def contents(path: Path) -> dict:
+    """All that a checkpoint holds."""
+    reader = dcp.FileSystemReader(path)
+    stored = reader.read_metadata().state_dict_metadata.items()
+    state = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype) if hasattr(entry, "size") else None
+        for name, entry in stored
+    }
+    planner = dcp.DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+    dcp.load(state, storage_reader=reader, planner=planner, no_dist=True)
+    return state
 
 
 def assert_equal(first, second, where: str = "") -> None:

@@ -15,11 +15,12 @@ import torch
 from lmm_r1.cli.replay_command import replay_command
 from lmm_r1.cli.run_folder import write_config
 from lmm_r1.errors import UserError
+from lmm_r1.training.checkpoint_folder import checkpoint_path
 from lmm_r1.training.checkpoints import Checkpoints
 from lmm_r1.training.finite_updates import FiniteUpdates
 from lmm_r1.training.interrupts import Interrupts
 from tests.running import run
-from tests.training.running import SMALL, assert_equal, checkpoint, metrics
+from tests.training.running import SMALL, assert_equal, checkpoint, metrics, weights
 from tests.training.updating import experience_of, loader_of, module_of, settings, spoil_gradient, trainer_of
 
 STEPS = 8
@@ -31,12 +32,11 @@ def fit(random_model, processor, make_groups, banned, tmp_path):
     experiences = [experience_of(make_groups(2, 2, seed), processor) for seed in range(STEPS)]
 
     def fit(module, first: int = 0, *, every: int = 1, most_skipped: int = 3, others: tuple[L.Callback, ...] = ()):
-        (tmp_path / "checkpoints").mkdir(exist_ok=True)
-        saver = Checkpoints(tmp_path / "checkpoints", Interrupts(), every=every, keep=2, steps=STEPS)
+        folder = tmp_path / "checkpoints"
+        resume = checkpoint_path(folder, first) if first else None
+        saver = Checkpoints(folder, Interrupts(), every=every, keep=2, steps=STEPS, resume=resume)
         finite = FiniteUpdates(tmp_path, most_skipped=most_skipped, replay="python train.py rollout=replay")
-        path = tmp_path / "checkpoints" / f"step_{first:06d}.ckpt" if first else None
-        trainer = trainer_of(*others, finite, saver)
-        trainer.fit(module, loader_of(*experiences[first:]), ckpt_path=path, weights_only=False)
+        trainer_of(*others, finite, saver).fit(module, loader_of(*experiences[first:]))
         return module
 
     fit.experiences = experiences
@@ -62,7 +62,7 @@ def test_a_few_skipped_steps_in_a_row_end_the_run_and_it_goes_on_from_the_last_g
     assert sum("1 optimiser step was skipped (policy/skipped_steps)" in line for line in logged) == 3
     assert any("completions of step 5" in line and line.endswith("rollout=replay") for line in logged)
     assert saved(tmp_path) == ["step_000001.ckpt", "step_000002.ckpt"]
-    assert all(tensor.isfinite().all() for tensor in checkpoint(tmp_path, 2)["state_dict"].values())
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path, 2).values())
     resumed = fit(fit.module(), first=2)
     whole = fit(fit.module(), every=STEPS)
     assert_equal(dict(resumed.state_dict()), dict(whole.state_dict()))
@@ -74,7 +74,7 @@ def test_a_step_that_is_taken_ends_the_row_and_a_checkpoint_knows_of_it(fit, tmp
     fit(module)
     # None while steps are skipped, the last excepted, which is the run's end.
     assert saved(tmp_path) == ["step_000006.ckpt", "step_000008.ckpt"]
-    assert checkpoint(tmp_path, 8)["skipped_in_a_row"] == {"policy": 2}
+    assert checkpoint(tmp_path, 8)["run"]["module"]["skipped_in_a_row"] == {"policy": 2}
     again = fit.module()
     with pytest.raises(UserError, match="step 8: 2 optimiser steps in a row"):
         spoil_gradient(again.policy, math.nan, {0, 1})
@@ -122,7 +122,7 @@ def test_a_checkpoint_of_weights_that_are_no_numbers_is_not_written(fit, tmp_pat
     with pytest.raises(UserError, match=r"the checkpoint of step 2 is not written: .* policy\.model\.visual\.patch"):
         trainer.fit(module, loader_of(*fit.experiences))
     assert saved(tmp_path) == ["step_000002.ckpt"]
-    assert all(tensor.isfinite().all() for tensor in checkpoint(tmp_path, 2)["state_dict"].values())
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path, 2).values())
 
 
 def test_the_replay_is_the_first_command_with_the_stored_rollouts_for_an_engine(tmp_path):
@@ -156,7 +156,7 @@ def test_a_run_that_diverges_says_so_and_its_replay_does_the_same(tmp_path):
     assert "start again with a lower algorithm.learning_rate" in output and "max_new_tokens" not in output
     assert "every reward is 0" not in output and "Traceback" not in output
     assert saved(folder) == ["step_000001.ckpt"]
-    assert all(tensor.isfinite().all() for tensor in checkpoint(folder, 1)["state_dict"].values())
+    assert all(tensor.isfinite().all() for tensor in weights(folder, 1).values())
     assert not (folder / "export").exists() and not (folder / "summary.json").exists()
     assert len(list((folder / "rollouts").glob("*.parquet"))) == 4
     words = shlex.split(re.search(r"with: python (train\.py .*)", output)[1])

@@ -9,11 +9,14 @@ from lmm_r1.models.loading import LoraSettings, load_policy
 from lmm_r1.models.logprobs import completion_inputs
 from lmm_r1.models.value_model import ValueModel
 from lmm_r1.training.assembly import load_trained, policy_module
+from lmm_r1.training.checkpoint_folder import checkpoint_path
+from lmm_r1.training.checkpoints import Checkpoints
 from lmm_r1.training.forward import ExperienceForward
+from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.settings import CriticSettings
 from lmm_r1.types import Experience
-from tests.training.running import assert_equal
+from tests.training.running import assert_equal, contents
 from tests.training.updating import (
     configured,
     difference,
@@ -197,17 +200,15 @@ def test_a_resumed_update_is_the_one_that_was_not_interrupted(
     )
     experiences = [experience_of(make_groups(2, 3, seed), processor, algorithm) for seed in range(2)]
 
-    def run(*parts, resume=None, save):
+    def run(folder, *parts, resume=None):
         module = module_of(random_model, algorithm, banned, optimiser_steps=4)
-        trainer = trainer_of()
-        trainer.fit(module, loader_of(*parts), ckpt_path=resume, weights_only=False)
-        trainer.save_checkpoint(save)
-        return torch.load(save, weights_only=False)
+        saver = Checkpoints(tmp_path / folder, Interrupts(), every=1, keep=9, steps=2, resume=resume)
+        trainer_of(saver).fit(module, loader_of(*parts))
+        return contents(checkpoint_path(saver.folder, module.steps_done))
 
-    whole = run(*experiences, save=tmp_path / "whole.ckpt")
-    run(experiences[0], save=tmp_path / "half.ckpt")
-    resumed = run(experiences[1], resume=tmp_path / "half.ckpt", save=tmp_path / "resumed.ckpt")
-    assert {name.split(".")[0] for name in whole["state_dict"]} == {"policy", "critic"}
-    assert len(whole["optimizer_states"]) == len(whole["lr_schedulers"]) == 2
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "steps_done", "kl_coef"):
-        assert_equal(whole[part], resumed[part], part)
+    whole = run("whole", *experiences)
+    resumed = run("resumed", experiences[1], resume=checkpoint_path(tmp_path / "whole", 1))
+    assert {name.split(".")[1] for name in whole if name.startswith("weights.")} == {"policy", "critic"}
+    assert {name.split(".")[1] for name in whole if name.startswith("moments.")} == {"0", "1"}
+    assert len(whole["run"]["schedules"]) == 2
+    assert_equal(whole, resumed)

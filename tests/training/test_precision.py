@@ -7,7 +7,6 @@ import itertools
 import logging
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
 
@@ -18,12 +17,15 @@ from lmm_r1.cli.validate import DTYPES, PRECISIONS, validate_training
 from lmm_r1.errors import UserError
 from lmm_r1.models.loading import LoraSettings
 from lmm_r1.training.assembly import load_trained, policy_module
+from lmm_r1.training.checkpoint_folder import checkpoint_path
+from lmm_r1.training.checkpoints import Checkpoints
+from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.precision import RoundingNotice, lightning_precision, share_lost_to_rounding
 from lmm_r1.training.settings import SupervisedSettings
 from lmm_r1.training.supervised import SupervisedModule
-from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
+from tests.training.running import SMALL, assert_equal, metrics, train, weights
 from tests.training.updating import configured, experience_of, loader_of, model_settings, trainer_of
 
 LORA = LoraSettings(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj", "down_proj"))
@@ -75,15 +77,6 @@ def assert_learnt(module, before: dict[str, torch.Tensor], trainer) -> None:
             assert parameter.dtype == torch.float32 or not any("lora_" in name for name in learning)
 
 
-class SavedAfterTheFirst(L.Callback):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_end(self, trainer, module, *_) -> None:
-        if module.steps_done == 1:
-            trainer.save_checkpoint(self.path)
-
-
 def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
@@ -129,8 +122,8 @@ def test_two_updates_on_text_and_images(
     )
     experiences = [experience_of(make_groups(2, 2, seed), processor, algorithm) for seed in (0, 1)]
     module = module_of(random_model, dtype, adapters, algorithm, banned)
-    before, path = copied(module), tmp_path / "step.ckpt"
-    trainer = trainer_of(SavedAfterTheFirst(path), precision=lightning_precision(precision))
+    before, saver = copied(module), Checkpoints(tmp_path, Interrupts(), every=1, keep=2, steps=2)
+    trainer = trainer_of(saver, precision=lightning_precision(precision))
     trainer.fit(module, loader_of(*experiences))
     assert_learnt(module, before, trainer)
     assert seen == {torch.float32}
@@ -138,8 +131,8 @@ def test_two_updates_on_text_and_images(
     assert all(value == value and abs(value) < 1e3 for value in module.metrics.values())
 
     resumed = module_of(random_model, dtype, adapters, algorithm, banned)
-    trainer = trainer_of(precision=lightning_precision(precision))
-    trainer.fit(resumed, loader_of(experiences[1]), ckpt_path=path, weights_only=False)
+    again = Checkpoints(tmp_path / "again", Interrupts(), every=1, keep=2, steps=2, resume=checkpoint_path(tmp_path, 1))
+    trainer_of(again, precision=lightning_precision(precision)).fit(resumed, loader_of(experiences[1]))
     assert_equal(dict(module.state_dict()), dict(resumed.state_dict()))
     assert module.metrics == resumed.metrics
 
@@ -192,7 +185,7 @@ def test_a_run_on_bfloat16_weights_ends_like_one_on_others(tmp_path):
         f"output_root={tmp_path}",
     )
     folder = tmp_path / "mgt" / "latest"
-    dtypes = {name: tensor.dtype for name, tensor in checkpoint(folder, 2)["state_dict"].items()}
+    dtypes = {name: tensor.dtype for name, tensor in weights(folder, 2).items()}
     assert {name for name, dtype in dtypes.items() if dtype == torch.float32} == {
         "critic.head.weight",
         "critic.head.bias",

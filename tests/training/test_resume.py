@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -45,7 +46,19 @@ def test_a_run_killed_three_times_ends_like_one_that_was_not(uninterrupted, tmp_
     folder = (tmp_path / "fre" / "latest").resolve()
     run(KILLED_RUN, "update", "2", f"resume={folder}", f"output_root={tmp_path}", expect=killed)
     run(KILLED_RUN, "checkpoint", "4", "stage=fre", "resume=latest", f"output_root={tmp_path}", expect=killed)
-    train("stage=fre", "resume=latest", f"output_root={tmp_path}")
+    saved = folder / "checkpoints"
+    *whole, half = sorted(path.name for path in saved.iterdir())
+    assert whole == ["step_000002.ckpt", "step_000003.ckpt"] and half.endswith(".partial")
+    # Then the disk spoils the newest: the run goes on from the one before, to the same end.
+    largest = max((saved / "step_000003.ckpt").glob("*.distcp"), key=lambda path: path.stat().st_size)
+    os.truncate(largest, largest.stat().st_size - 50_000)
+    output = train("stage=fre", "resume=latest", f"output_root={tmp_path}")
+    assert "step_000003.ckpt is damaged" in output and "goes on from step_000002.ckpt" in output
+    assert sorted(path.name for path in saved.iterdir()) == [
+        "step_000003.ckpt",
+        "step_000003.ckpt.damaged",
+        "step_000004.ckpt",
+    ]
     assert_same_run(uninterrupted, folder)
 
 
@@ -68,7 +81,7 @@ def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_
     whole = tmp_path / "whole" / "fre" / "latest"
     assert metrics(whole) == metrics(folder)
     first, second = checkpoint(whole, 2), checkpoint(folder, 2)
-    assert any(name.startswith("critic.") for name in first["state_dict"])
+    assert any(name.startswith("weights.critic.") for name in first)
     assert_equal(first, second)
     # The export is the policy's alone, under the names that transformers knows.
     exported = safetensors.torch.load_file(whole / "export" / "model.safetensors")

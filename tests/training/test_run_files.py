@@ -14,7 +14,7 @@ from lmm_r1.data.synthetic import SyntheticDataset, TraceDataset
 from lmm_r1.errors import UserError
 from lmm_r1.evaluation.seeds import read_summary
 from lmm_r1.reporting.run_folder import read_run
-from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.checkpoints import Checkpoints
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.lineage import data_fingerprint, resolve_start
 from lmm_r1.training.metrics_file import MetricsFile
@@ -92,17 +92,6 @@ def test_a_damaged_summary_is_named(tmp_path):
     for read in (read_run, read_summary):
         with pytest.raises(UserError, match=r"summary\.json: damaged; python train\.py resume="):
             read(tmp_path)
-
-
-def test_a_checkpoint_that_was_being_written_is_not_the_newest(tmp_path):
-    for name in ("step_000002.ckpt", "step_000010.ckpt", "step_000012.writing"):
-        (tmp_path / name).touch()
-    newest = newest_checkpoint(tmp_path)
-    assert newest.name == "step_000010.ckpt" and steps_in(newest) == 10
-
-
-def test_without_a_checkpoint_there_is_none(tmp_path):
-    assert newest_checkpoint(tmp_path / "checkpoints") is None
 
 
 @pytest.fixture

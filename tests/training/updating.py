@@ -176,7 +176,9 @@ def trainer_of(*callbacks: L.Callback, **changes) -> L.Trainer:
 
 def loader_of(*experiences: Experience) -> torch.utils.data.DataLoader:
     batches = [RolloutBatch([], [], experience) for experience in experiences]
-    return torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=lambda item: item)
+    # A generator of its own: a loader without one draws from the run's when it begins, which `StepLoader` does not.
+    own = torch.Generator()
+    return torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=lambda item: item, generator=own)
 
 
 def take_steps(module: GRPOModule, *experiences: Experience) -> list[dict[str, torch.Tensor]]:

@@ -11,7 +11,7 @@ import torch
 
 from lmm_r1.errors import UserError
 from lmm_r1.models.finite import first_not_finite
-from lmm_r1.training.checkpoints import steps_in
+from lmm_r1.training.checkpoint_folder import CHECKPOINTS, checkpoints, steps_in
 from lmm_r1.training.distributed import sum_over_processes
 from lmm_r1.training.guarded_step import REWARDS
 from lmm_r1.training.stepped_module import SteppedModule
@@ -79,15 +79,15 @@ class FiniteUpdates(L.Callback):
         raise UserError(f"step {step}: {reason}; {cure}")
 
     def _cure(self, learning_rate: str) -> str:
-        checkpoints = sorted(self.folder.glob("checkpoints/step_*.ckpt"))
+        saved = checkpoints(self.folder / CHECKPOINTS)
         advice = ""
-        if checkpoints and self._last_move <= steps_in(checkpoints[-1]):
+        if saved and self._last_move <= steps_in(saved[-1]):
             # No step was taken since: whoever goes on from it arrives here again.
-            advice = f"remove {checkpoints.pop()}, whose weights led to it, and "
-        if not checkpoints:
+            advice = f"remove {saved.pop()}, whose weights led to it, and "
+        if not saved:
             return f"start again with a lower {learning_rate}"
         return (
-            f"{advice}go on from step {steps_in(checkpoints[-1])} with: python train.py resume={self.folder} "
+            f"{advice}go on from step {steps_in(saved[-1])} with: python train.py resume={self.folder} "
             f"{learning_rate}=<a lower one>"
         )
 

@@ -268,9 +268,6 @@ class GRPOModule(SteppedModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"], checkpoint["kl_coef"] = self.steps_done, self.kl_coef
         checkpoint["skipped_in_a_row"] = {name: skipped.in_a_row for name, skipped in self.skipped.items()}
-        # The prompt schedule is a function of `steps_done`; Lightning's own counts would fight it.
-        checkpoint.pop("loops", None)
-        checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done, self.kl_coef = checkpoint["steps_done"], checkpoint["kl_coef"]

@@ -27,15 +27,16 @@ def optimiser_with_schedule(
     Args:
         steps: of the optimiser, which the schedule counts too.
         processes: with several, each keeps the moments of its share of the parameters, updates these, and sends them
-            to the others (ZeRO, arXiv 1910.02054, stage 1). Checkpoints hold all moments, for any number of processes.
+            to the others (ZeRO, arXiv 1910.02054, stage 1). Each writes its own into a checkpoint, which so holds them
+            all, for any number of processes.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     settings = {"lr": learning_rate, "betas": tuple(betas), "weight_decay": weight_decay}
+    settings["fused"] = parameters[0].is_cuda or None
     if processes > 1:
-        # Not fused: on loading, the count of steps comes back to the CPU, where the fused kernel refuses it.
         optimiser = ZeroRedundancyOptimizer(parameters, torch.optim.AdamW, **settings)
     else:
-        optimiser = torch.optim.AdamW(parameters, **settings, fused=parameters[0].is_cuda or None)
+        optimiser = torch.optim.AdamW(parameters, **settings)
     warmup = math.ceil(warmup_ratio * steps)
 
     def factor(step: int) -> float:

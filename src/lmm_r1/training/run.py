@@ -16,7 +16,8 @@ from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
 from lmm_r1.training.assembly import load_policy_and_processor, policy_module
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
-from lmm_r1.training.checkpoints import Checkpoints, newest_checkpoint, steps_in
+from lmm_r1.training.checkpoint_folder import CHECKPOINTS, clear_up, newest_sound_checkpoint, steps_in
+from lmm_r1.training.checkpoints import Checkpoints
 from lmm_r1.training.continuation import (
     Conditions,
     ScheduleOfResumedRun,
@@ -138,20 +139,19 @@ def _conditions(parts: Parts, start: str) -> Conditions:
 
 
 def _fit(parts: Parts, training: Training) -> None:
-    """Train from the newest checkpoint or from the start, and leave what a run leaves."""
+    """Train from the newest sound checkpoint or from the start, and leave what a run leaves."""
     run, settings, module = parts.run, parts.trainer, training.module
-    checkpoint = newest_checkpoint(run.folder / "checkpoints") if run.resume else None
+    checkpoint = newest_sound_checkpoint(run.folder / CHECKPOINTS) if run.resume else None
     first_step = steps_in(checkpoint) if checkpoint else 0
-    if rank_zero_only.rank == 0:
-        note_conditions(run.folder, training.conditions, first_step=first_step)
     recorder = _recorder(parts, training, checkpoint)
     interrupts = Interrupts()
     saver = Checkpoints(
-        run.folder / "checkpoints",
+        run.folder / CHECKPOINTS,
         interrupts,
         every=settings.checkpoint_every,
         keep=settings.keep_checkpoints,
         steps=settings.steps,
+        resume=checkpoint,
     )
     finite = FiniteUpdates(run.folder, most_skipped=settings.max_skipped_steps, replay=run.replay)
     callbacks = [interrupts, training.schedule, *training.callbacks, finite, recorder, saver]
@@ -168,8 +168,7 @@ def _fit(parts: Parts, training: Training) -> None:
     )
     wandb_run, complete = parts.wandb_run, False
     try:
-        loader = StepLoader(data, schedule, training.collate)
-        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=False)
+        trainer.fit(module, StepLoader(data, schedule, training.collate))
         if interrupts.received is None and trainer.is_global_zero:
             products = {
                 "export": lambda: save_export(module.policy, training.processor, run.folder / "export"),
@@ -189,13 +188,14 @@ def _fit(parts: Parts, training: Training) -> None:
 
 
 def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Recorder:
-    """The recorder, and on disk nothing that an interrupted run did after its last checkpoint: it will be done again,
-    to the same result."""
+    """The recorder; what an interrupted run did after the checkpoint is gone from the disk, and will be done again."""
     run, settings = parts.run, parts.trainer
     kept = steps_in(checkpoint) if checkpoint else None
     validations = RolloutStore(run.folder / "validation")
     table = None
     if rank_zero_only.rank == 0:
+        clear_up(run.folder, checkpoint)
+        note_conditions(run.folder, training.conditions, first_step=kept or 0)
         RolloutStore(run.folder / "rollouts").truncate_after(-1 if kept is None else kept - 1)
         validations.truncate_after(-1 if kept is None else kept)
         table = MetricsFile(run.folder / "metrics.csv", keep_through=kept)

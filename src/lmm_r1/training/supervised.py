@@ -105,8 +105,6 @@ class SupervisedModule(SteppedModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["steps_done"] = self.steps_done
         checkpoint["skipped_in_a_row"] = {name: skipped.in_a_row for name, skipped in self.skipped.items()}
-        checkpoint.pop("loops", None)
-        checkpoint["global_step"] = self.steps_done
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["steps_done"]
