@@ -397,3 +397,30 @@ def test_nested_golds_of_a_parquet_file_are_read(shared_data):
     path = shared_data / "text" / "one_shot_rlvr" / "dsr_sub.parquet"
     problems = LocalDataset(path, question_field="ability", answer_field="reward_model.ground_truth")
     assert len(problems) == 1208 and len(problems.bad_rows) == 1
+
+
+def test_a_parquet_file_that_is_damaged_within_is_refused_with_where(tmp_path):
+    path = tmp_path / "rows.parquet"
+    rows = [{"question": f"{number} is a question of its own", "answer": str(number)} for number in range(20_000)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=5000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"dataset\.path=.*rows\.parquet: cannot be read after row \d{4,5} \("):
+        LocalDataset(path)
+
+
+def test_a_file_that_the_disk_does_not_give_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"rows\.jsonl: cannot be read after row 0 \(.*\); fetch it anew"):
+        LocalDataset(tmp_path / "rows.jsonl")
+
+
+def test_text_in_a_parquet_file_that_is_not_utf8_costs_its_own_row(tmp_path):
+    column = pyarrow.array([b"good", b"\xff\xfe", b"good too"]).view(pyarrow.string())
+    table = pyarrow.table({"question": column, "answer": ["1", "2", "3"]})
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    problems = LocalDataset(tmp_path / "rows.parquet")
+    assert [problem.question for problem in problems] == ["good", "good too"]
+    assert [(bad.line, bad.reason) for bad in problems.bad_rows] == [(2, "not UTF-8")]
