@@ -11,6 +11,8 @@ from lmm_r1.rewards.format import think_answer_format
 
 IDEAL = "<think>2 and 3 make 5.</think><answer>5</answer>"
 
+REMARK = " This agrees with what the picture shows, and every step was looked at again."
+
 LOOPHOLES = {
     "no thinking block": "<answer>5</answer>",
     "empty thinking": "<think></think><answer>5</answer>",
@@ -178,6 +180,13 @@ def test_only_the_single_answer_counts(response: str, answer: str | None) -> Non
         (r"<think>\boxed{5}</think>", None),
         (r"\boxed{5}</think>7", "7"),
         ("<think>2 + 3</think>5<think/>7", "7"),
+        (f"So there are 42 of them.\n{REMARK * 60}", "So there are 42 of them."),
+        (f"2 + 40 = 42\n#### 42\n{REMARK * 60}", "42"),
+        (f"#### 41\n{REMARK * 60}\n#### 42 apples\n{REMARK * 60}", "42 apples"),
+        (f"The answer is red.{REMARK * 60}", "red"),
+        ("2 + 3\n#### red", "red"),
+        (f"#### Conclusion\n{REMARK}", f"#### Conclusion\n{REMARK}"),
+        (f"The answer is red. This answer is based on the picture.{REMARK}", "red"),
     ],
 )
 def test_last_answer_of_a_response(response: str, answer: str | None) -> None:

@@ -125,7 +125,26 @@ def test_what_is_longer_than_a_response_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [r"\boxed{", r"\boxed{5} ", "$", "$5$ and ", r"\[", r"\(", "answer is ", "1 2 ", "a. ", "5,", "**", "= "]
+    "piece",
+    [
+        "#### 5 ",
+        "####",
+        "#### 1. a\n",
+        "answer ",
+        "答案",
+        r"\boxed{",
+        r"\boxed{5} ",
+        "$",
+        "$5$ and ",
+        r"\[",
+        r"\(",
+        "answer is ",
+        "1 2 ",
+        "a. ",
+        "5,",
+        "**",
+        "= ",
+    ],
 )
 def test_looking_for_the_answer_takes_time_linear_in_the_text(piece: str) -> None:
     """A quadratic search would take minutes for these, and the suite would be stopped."""

@@ -9,19 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lmm_r1.rewards.answers.statement import last_boxes
-
-_JUDGED = r"(?!\s*(?:not|wrong|incorrect|right|correct|consistent|reasonable|plausible|valid|clear|obvious)\b)"
-_IS = r"(?:is|are|=|(?:must|should|would|has\s+to)\s+be)(?![^\W_])"
-_STRONG = re.compile(
-    rf"(?<!wrong )(?<!incorrect )\banswer\b[^.\n:]{{0,60}}?(?:\s{_IS}{_JUDGED}|[:：=])\s*:?"
-    rf"|\b(?:correct|right|best|final|my)\s+(?:option|choice|letter)\s*(?:{_IS}{_JUDGED}|[:：=])"
-    r"|(?<!不)(?:正确|正確)的?(?:选项|選項)\s*(?:是|为|為)?\s*[:：]?"
-    r"|(?<!错误)(?<!錯誤)(?:答案|正解|答え|정답)\s*(?:应该|應該|应|應)?(?:是|为|為|选|選|は|은|는)?\s*[:：]?"
-    r"|\b(?:réponse|respuesta|resposta|risposta|antwort|ответ)\b[^.\n:]{0,40}?(?:\s(?:est|es|é|è|ist)\b|[:—])\s*:?",
-    re.IGNORECASE,
-)
-"""What follows is the answer, whatever it is."""
+from lmm_r1.rewards.answers.announcement import ANNOUNCEMENT
+from lmm_r1.rewards.answers.spans import last_boxes
 
 _WEAK = re.compile(
     r"(?<!#)####(?!#)|(?<![不可能])[选選](?![项項])(?:择|擇)?\s*[:：]?"
@@ -70,7 +59,7 @@ def picked(text: str) -> Pick:
     """What the text says that its option is: the last box, or what a later announcement says; else the last line where
     that is a letter; else the whole text, which nothing announces.
     """
-    found = [_line(text, match) for match in [*_STRONG.finditer(text)][-_MOST_READ:]]
+    found = [_line(text, match) for match in [*ANNOUNCEMENT.finditer(text)][-_MOST_READ:]]
     found += _unless_headings([_line(text, match) for match in [*_WEAK.finditer(text)][-_MOST_READ:]], text)
     found += [
         Pick(match.start(), match.end(), match["letter"] or match["chinese"])

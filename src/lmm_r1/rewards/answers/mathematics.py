@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lmm_r1.answer_rules import PERCENTS
 from lmm_r1.rewards.answers.amounts import split_currency
+from lmm_r1.rewards.answers.announcement import ANNOUNCEMENT
 from lmm_r1.rewards.answers.choice import choice_letter, stated_letter
 from lmm_r1.rewards.answers.cleaning import cleaned, column_as_tuple, semicolons_as_commas, without_percent
 from lmm_r1.rewards.answers.equality import compare_gold, equal
@@ -193,4 +194,4 @@ def _closed(gold: str) -> str:
 
 def _worth_reading(text: str) -> bool:
     """Whether a text too long for an expression may hold one: a whole response."""
-    return "$" in text or "\\boxed" in text or "\\(" in text or "\\[" in text or "answer" in text.lower()
+    return any(mark in text for mark in ("$", "\\boxed", "\\(", "\\[", "####")) or ANNOUNCEMENT.search(text) is not None

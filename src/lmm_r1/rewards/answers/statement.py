@@ -11,27 +11,35 @@ import unicodedata
 from typing import NamedTuple
 
 from lmm_r1.rewards.answers.amounts import with_currencies_behind, with_digits
+from lmm_r1.rewards.answers.announcement import ANNOUNCEMENT
 from lmm_r1.rewards.answers.bases import with_bases
-from lmm_r1.rewards.answers.markup import bare, boxed_spans
+from lmm_r1.rewards.answers.markup import bare
 from lmm_r1.rewards.answers.notation import in_latex
 from lmm_r1.rewards.answers.number import without_separators
 from lmm_r1.rewards.answers.programs import FUNCTIONS, GREEK
+from lmm_r1.rewards.answers.spans import (
+    formulas_of,
+    joined,
+    last_boxes,
+    last_formulas,
+    last_sentence,
+    sentence_from,
+    without_formulas,
+)
 from lmm_r1.rewards.answers.units import is_unit
 
-_FORMULA = re.compile(
-    r"\$\$(?P<display>(?:[^$\\]|\\.)+)\$\$"
-    r"|(?<![\\0-9])\$(?![ \t]*\n)(?P<inline>(?:[^$\\\n]|\\.|\n(?![ \t]*\$))+)\$"
-    r"|\\\((?![ \t]*\n)(?P<round>(?:[^\\\n]|\\(?![()]))+)\\\)"
-    r"|\\\[(?P<square>(?:[^\\]|\\(?![\[\]]))+)\\\]",
-    re.DOTALL,
-)
 _BROKEN_INLINE = re.compile(r"(?:(?<![\\$])\$|\\\()[ \t]*\n[^$]*(?:\$|\\\))")
-_MASK = "\ue000"
-_ANNOUNCEMENT = re.compile(
-    r"(?:\b(?P<final>final\s+)?answer\b(?!\s+is\s+(?:not|wrong)\b)[^.\n:$\\0-9\ue000]{0,60}?(?:\s(?:is|are)\b|:)\s*:?"
-    r"|(?:答案|réponse|respuesta|antwort|ответ)\s*(?:是|为|est|es|ist)?\s*[:：]?)",
+_MARK = re.compile(r"(?<!#)####(?!#)")
+_HEADING = re.compile(r"[0-9]+[.):]\s+\S|[^\W\d_]{2}")
+_LINE_START = re.compile(r"[ \t*#_>]*")
+_WITHOUT_VALUE = re.compile(
+    r"\b(?:unknown|undefined|none|nothing|impossible|unclear|indeterminate|exist|exists|can|cannot|no|not|dne)\b|n['’]t\b",
     re.IGNORECASE,
 )
+_NO_STATEMENT = re.compile(r"\?|\b(?:wrong|incorrect)\b|错误|錯誤", re.IGNORECASE)
+_SHORT = 3
+"""Words of an answer that is no formula or number, "the red one"; more are a remark, "based on the symmetry of it"."""
+
 _ANNOUNCEMENTS_READ = 8
 """From the end; a bound, so that a text of nothing but announcements costs no more than any other."""
 
@@ -39,11 +47,9 @@ _COPULA = re.compile(
     r"(?:\b(?:is|are|was|were|equals|est)\b|\bit['’]s\b|(?<![<>!:=])=(?!=)|:|(?<!不)[是为]|：)\s*(?:(?:about|exactly|just)\s)?",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[^\s.])[.?](?=\s|$)|(?<=[^\W\d_])!(?=\s|$)|[。！？]|\n")
-_JOINED = re.compile(r"""(?:[\s,;"'\\]|\\quad|\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*""")
-_WORD = re.compile(r"[^\W\d_]+")
-_LAYOUT = re.compile(r"\\(?:quad|qquad|text|mathrm|textbf)\b")
-_WORDS_BETWEEN_BOXES = 4
+_LONGEST = 512
+"""Characters of a text that is an answer as a whole."""
+
 _NUMBER = re.compile(
     r"(?<![0-9A-Za-z_.\\/^*(])[+-]?[$€£¥₹]?(?:[0-9]+\s+[0-9]+/[0-9]+|[0-9]+,[0-9]{2}(?![0-9,])|[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?|\.[0-9]+)"
     r"(?:\s*(?:\\?%|per\s?cent(?:age)?\b|pct\b))?(?![0-9_/^*!\\(²³]|\.[0-9]|[A-Za-z](?![A-Za-z²³]))"
@@ -61,39 +67,69 @@ _ODD = re.compile(r"[^\x00-\x7f²³]")
 _CHANGES_THE_VALUE = re.compile(
     r"\b(?:not|no|nor|or|and|between|than|least|most|greater|less|more|fewer|minus|negative|half|third|quarter|"
     r"times|dozen|hundred|thousand|million|billion|trillion|squared|cubed|over|plus|divided|root|pi|sqrt|sin|cos|tan|"
-    r"log|ln|exp|inf|infinity|alpha|beta|theta|sum|infinite|factorial)\b|n['’]t\b|[不没非百千万亿半]|[π∞√]",
+    r"log|ln|exp|inf|infinity|alpha|beta|theta|sum|infinite|factorial|except|excluding|cannot|wrong|incorrect)\b|n['’]t\b|[不没非百千万亿半]|[π∞√]",
     re.IGNORECASE,
 )
-
-
-class Span(NamedTuple):
-    """A box or formula: where it stands and what is in it."""
-
-    start: int
-    end: int
-    body: str
 
 
 def final_statement(text: str) -> str:
     """The end of a response where its answer is, for any type of answer.
 
-    The last boxes; or what a later "final answer is" announces; else what the last "answer is" announces; else the
-    last formula with no number behind it; else the whole text. Boxes or formulas joined by "and", "or" or a comma are
-    one list.
+    The last boxes; or what a later "final answer is", `####` or line "Answer: …" announces; else what the last "answer
+    is" or `####` announces; else the last formula with no number behind it; else the whole text, or of a long one the
+    last sentence with a formula or digit. Boxes or formulas joined by "and", "or" or a comma are one list.
     """
     boxes = last_boxes(text)
-    masked = _masked(text)
-    announcements = list(_ANNOUNCEMENT.finditer(masked))[-_ANNOUNCEMENTS_READ:]
-    announced = [(match, _sentence(text, masked, match.end())) for match in reversed(announcements)]
+    announced = _announced(text)
     if boxes:
-        later = (said for match, said in announced if match["final"] and match.start() > boxes[-1].end)
-        return next((said for said in later if _formulas(said) or _NUMBER.search(said)), _joined(boxes))
-    if said := next((said for _, said in announced if said), None):
-        return said
-    formulas = _last_formulas(text)
+        later = (one.said for one in announced if one.is_final and one.start > boxes[-1].end)
+        return next((said for said in later if formulas_of(said) or _NUMBER.search(said)), joined(boxes))
+    said = [one.said for one in announced if one.said]
+    if said:
+        return next((one for one in said if _states_something(one)), said[0])
+    formulas = last_formulas(text)
     if formulas and _stands_alone(text[: formulas[0].start], text[formulas[-1].end :]):
-        return _joined(formulas)
-    return text
+        return joined(formulas)
+    return text if len(text) <= _LONGEST else last_sentence(text)
+
+
+class _Announced(NamedTuple):
+    """What an announcement says, and whether it counts although a box stands before it."""
+
+    start: int
+    said: str
+    is_final: bool
+
+
+def _announced(text: str) -> list[_Announced]:
+    """What the last announcements and marks of a text say, the last one first."""
+    masked = without_formulas(text)
+    found = []
+    for match in [*ANNOUNCEMENT.finditer(masked)][-_ANNOUNCEMENTS_READ:]:
+        line = masked.rfind("\n", 0, match.start()) + 1
+        alone = _LINE_START.match(masked, line).end() == match.start() and match.group().rstrip().endswith((":", "："))
+        said = sentence_from(text, masked, match.end())
+        found.append(_Announced(match.start(), said, alone or match["final"] is not None))
+    for match in [*_MARK.finditer(text)][-_ANNOUNCEMENTS_READ:]:
+        said, _, behind = text[match.end() :].partition("\n")
+        last_word = said.strip() and not behind.strip() and not re.search(r"[0-9]", said)
+        if last_word or _is_marked(said.strip()):
+            found.append(_Announced(match.start(), said.strip(" *\t\r."), True))
+    return sorted(found, reverse=True)
+
+
+def _is_marked(said: str) -> bool:
+    """Whether what stands behind `####` is an answer and no heading."""
+    if not said or _HEADING.match(said):
+        return False
+    return bool(formulas_of(said)) or not _is_prose(said) or number_among_words(said) is not None
+
+
+def _states_something(said: str) -> bool:
+    """Whether an announcement is followed by an answer and not by a remark on it."""
+    if re.search(r"[0-9]", said) or formulas_of(said) or _WITHOUT_VALUE.search(said):
+        return True
+    return len(said.split()) <= _SHORT
 
 
 def _stands_alone(before: str, behind: str) -> bool:
@@ -109,19 +145,22 @@ def stated_expression(text: str) -> str | None:
     text = with_currencies_behind(with_digits(with_bases(in_latex(bare(text)))))
     if boxes := last_boxes(text):
         statement = final_statement(text)
-        if statement != _joined(boxes):
+        if statement != joined(boxes):
             return stated_expression(statement)
         return _with_percent(statement, _after_formula(text, boxes[-1].end))
     if _BROKEN_INLINE.search(text):
         return None
     if not _has_words_or_formulas(text):
         return text
-    stated = (_stated_in_sentence(sentence) for sentence in (final_statement(text), _last_sentence(text)))
-    return next((expression for expression in stated if expression), None if _formulas(text) else text)
+    statement = final_statement(text)
+    taken_back = statement != text and _WITHOUT_VALUE.search(statement)
+    sentences = (statement,) if taken_back else (statement, last_sentence(text))
+    stated = map(_stated_in_sentence, sentences)
+    return next((expression for expression in stated if expression), None if formulas_of(text) else text)
 
 
 def _has_words_or_formulas(text: str) -> bool:
-    return bool(_formulas(text)) or _is_prose(text)
+    return bool(formulas_of(text)) or "####" in text or _is_prose(text)
 
 
 def _is_prose(text: str) -> bool:
@@ -133,11 +172,13 @@ def _stated_in_sentence(sentence: str) -> str | None:
     """The expression after the last "is" of a sentence, or the only one in it."""
     if not _has_words_or_formulas(sentence):
         return bare(sentence)
-    masked = _masked(sentence)
+    masked = without_formulas(sentence)
+    if _NO_STATEMENT.search(masked):
+        return None
     copulas = [match.end() for match in _COPULA.finditer(masked)]
     for start in (*reversed(copulas[-1:]), 0):
         clause = sentence[start:].strip()
-        if _formulas(clause):
+        if formulas_of(clause):
             return _formula_in_clause(clause)
         if (number := number_among_words(clause)) is not None:
             return number
@@ -147,14 +188,14 @@ def _stated_in_sentence(sentence: str) -> str | None:
 
 
 def _formula_in_clause(clause: str) -> str | None:
-    formulas = _last_formulas(clause)
+    formulas = last_formulas(clause)
     behind = clause[formulas[-1].end :]
     around = clause[: formulas[0].start] + " " + behind
-    if _CHANGES_THE_VALUE.search(_PERCENT.sub(" ", re.sub(r"\$", " ", _masked(around)))):
+    if _CHANGES_THE_VALUE.search(_PERCENT.sub(" ", re.sub(r"\$", " ", without_formulas(around)))):
         return None
     if _NUMBER.search(without_separators(behind)):
         return None
-    return _with_percent(_joined(formulas), behind)
+    return _with_percent(joined(formulas), behind)
 
 
 def number_among_words(text: str) -> str | None:
@@ -164,6 +205,8 @@ def number_among_words(text: str) -> str | None:
     if len(numbers) != 1 or any(unicodedata.category(character) in ("No", "Nl") for character in _ODD.findall(text)):
         return None
     before, _, behind = text.partition(numbers[0])
+    if before.rstrip().endswith(" but"):  # "any number but 3"
+        return None
     if not _SPEECH.fullmatch(before + " " + behind) or _CHANGES_THE_VALUE.search(before + " " + behind):
         return None
     percent = _PERCENT.search(numbers[0])
@@ -188,68 +231,3 @@ def _with_percent(expression: str, behind: str) -> str:
 
 def _after_formula(text: str, end: int) -> str:
     return re.sub(r"^\s*(?:\$\$?|\\\)|\\\])", "", text[end:])
-
-
-def _last_sentence(text: str) -> str:
-    """The last sentence that has a formula or a digit in it."""
-    masked = _masked(text)
-    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(masked)), len(text)]
-    for start, end in zip(reversed(ends[:-1]), reversed(ends[1:]), strict=True):
-        if re.search(rf"[0-9{_MASK}]", masked[start:end]):
-            return text[start:end].strip()
-    return text
-
-
-def _sentence(text: str, masked: str, start: int) -> str:
-    """The text from `start` to the end of its sentence."""
-    while start < len(text) and text[start] in " *\n\t":
-        start += 1
-    end = _SENTENCE_END.search(masked, start)
-    return text[start : end.start() if end else len(text)].strip(" *\n\t")
-
-
-def _masked(text: str) -> str:
-    """The text with its formulas blotted out, so that words and full stops inside them do not count.
-
-    A full stop at the end of a formula ends the sentence around it, and stays.
-    """
-    return _FORMULA.sub(_blot, text)
-
-
-def _blot(formula: re.Match[str]) -> str:
-    ends_sentence = formula.group().rstrip("$)]\\ \n").endswith(".")
-    return _MASK * (len(formula.group()) - 1) + ("." if ends_sentence else _MASK)
-
-
-def _formulas(text: str) -> list[Span]:
-    return [Span(m.start(), m.end(), next(g for g in m.groups() if g is not None)) for m in _FORMULA.finditer(text)]
-
-
-def _last_formulas(text: str) -> list[Span]:
-    """The last formula, with those before it that only commas, "and" or "or" join to it."""
-    formulas = _formulas(text)
-    first = len(formulas) - 1
-    while first > 0 and _JOINED.fullmatch(text[formulas[first - 1].end : formulas[first].start]):
-        first -= 1
-    return formulas[max(first, 0) :]
-
-
-def last_boxes(text: str) -> list[Span]:
-    """The last box, with those before it that "and", "or" or punctuation joins to it."""
-    boxes = [Span(*span) for span in boxed_spans(text)]
-    first = len(boxes) - 1
-    while first > 0 and _one_list(text, boxes[first - 1].end, boxes[first].start):
-        first -= 1
-    return boxes[max(first, 0) :]
-
-
-def _one_list(text: str, start: int, end: int) -> bool:
-    """Whether two boxes with this between them are one list: nothing but punctuation, or "papers and"."""
-    if _SENTENCE_END.search(text, start, end):
-        return False
-    words = [word.lower() for word in _WORD.findall(_LAYOUT.sub(" ", text[start:end])) if len(word) > 1]
-    return not words or (len(words) <= _WORDS_BETWEEN_BOXES and words[-1] in ("and", "or"))
-
-
-def _joined(spans: list[Span]) -> str:
-    return ", ".join(dict.fromkeys(span.body.strip() for span in spans))
