@@ -64,6 +64,7 @@ bench: $(STAMP) $(CONFORMANCE)/installed  ## measure speed beside other tools (p
 	PYTHONPATH=src:. $(call measure,rewards)
 	PYTHONPATH=src $(call measure,update)
 	PYTHONPATH=src $(call measure,rollout_store)
+	PYTHONPATH=src $(call measure,checkpoint)
 	PYTHONPATH=src $(call measure,scaling)
 	PYTHONPATH=src $(call measure,step,--trl-python $(CONFORMANCE)/bin/python)
 

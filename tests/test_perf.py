@@ -72,6 +72,19 @@ def test_the_measurement_of_storing_runs(scripts, monkeypatch, capsys) -> None:
     assert whole > 10 * preview
 
 
+def test_saving_is_measured_in_every_way(scripts, tmp_path: Path, monkeypatch, capsys) -> None:
+    import checkpoint
+
+    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK"):
+        monkeypatch.setenv(name, "")
+    checkpoint.measure(0, 1, "0", matrices=1, rounds=1, folder=tmp_path)
+    measured = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert measured["bytes"] == {"all": 3 * 4 * 1024**2, "moments": 2 * 4 * 1024**2}
+    assert measured["ways"].keys() == checkpoint.WAYS.keys()
+    written = sum(path.stat().st_size for path in (tmp_path / "ours").rglob("*.distcp"))
+    assert written == pytest.approx(measured["bytes"]["all"], rel=0.01)
+
+
 @pytest.mark.slow
 def test_the_measurement_of_a_gpu_runs_on_a_cpu(repository: Path, tmp_path: Path) -> None:
     report = tmp_path / "gpu.md"
