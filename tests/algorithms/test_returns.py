@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmm_r1.algorithms.returns import generalised_advantages, returns_to_go, token_rewards, whitened
+from lmm_r1.algorithms.returns import (
+    generalised_advantages,
+    penalty_share,
+    returns_to_go,
+    token_rewards,
+    whitened,
+)
 from tests.algorithms.batches import GARBAGE, law, on_processes, ragged_mask
 
 
@@ -133,3 +139,33 @@ def test_a_long_completion_weighs_more_than_a_short_one():
     mask = torch.tensor([[True, True, True], [True, False, False]])
     advantages = whitened(torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), mask, unbiased=False)
     assert advantages[1, 0] == pytest.approx(-3 * advantages[0, 0].item())
+
+
+def test_where_rewards_say_nothing_whitening_makes_full_advantages_of_the_penalty():
+    """As verl, OpenRLHF and LMM-R1's code do; `penalty_share` is how a run finds out."""
+    mask, equal = torch.ones(4, 2, dtype=torch.bool), torch.zeros(4)
+    noise = torch.tensor([[1e-3, 0.0], [0.0, 2e-3], [0.0, 0.0], [3e-3, 1e-3]])
+    of_noise = whitened(returns_to_go(token_rewards(equal, noise, mask, 1.0), mask, gamma=1.0), mask)
+    assert float(of_noise.std()) == pytest.approx(1, abs=0.01)
+    assert float(penalty_share(equal, noise, mask, 1.0)) == 1
+    differing = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    assert float(penalty_share(differing, noise, mask, 1.0)) < 1e-4
+    assert float(penalty_share(equal, torch.zeros(4, 2), mask, 1.0)) == 0
+
+
+@law
+@given(tokens=tokens, others=tokens)
+def test_the_share_of_the_penalty_is_that_of_all_processes_and_ignores_padding(tokens, others):
+    def share(rewards, penalty, mask, **reduce):
+        return penalty_share(rewards, penalty, mask, 0.1, **reduce)
+
+    width = max(tokens.mask.shape[1], others.mask.shape[1])
+    parts = []
+    for part, value in ((tokens, GARBAGE[0]), (others, GARBAGE[1])):
+        penalty, mask = (
+            torch.nn.functional.pad(each, (0, width - each.shape[1])) for each in (part.rewards, part.mask)
+        )
+        parts.append((part.values[:, 0], torch.where(mask, penalty, value), mask))
+    together = share(*(torch.cat(both) for both in zip(*parts, strict=True)))
+    assert 0 <= float(together) <= 1
+    torch.testing.assert_close(torch.stack(on_processes(share, *parts)), together.expand(2))

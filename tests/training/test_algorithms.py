@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -207,6 +208,24 @@ def test_a_pass_without_gradient_is_one_without_dropout(random_model, processor,
     # ... and the passes with a gradient still have it.
     assert module.metrics["policy/ratio"] != pytest.approx(1, abs=1e-3)
     assert all(part.training for part in policy.modules())
+
+
+@pytest.mark.parametrize("name", ["reinforce_pp", "reinforce_baseline", "ppo"])
+def test_a_run_says_how_much_of_its_advantages_is_the_penalty_s(random_model, processor, banned, make_groups, name):
+    """Rewards that differ drown it; where none differs, it is all there is, and whitening gives it full size."""
+    algorithm = configured(name, **ONE_STEP)
+    differing, equal = make_groups(4, 3), make_groups(4, 3)
+    for group in equal:
+        group.scores = [replace(score, reward=1.0) for score in group.scores]
+    shares = []
+    for groups in (differing, equal):
+        module = module_of(random_model, algorithm, banned)
+        with torch.no_grad():
+            module.policy.get_input_embeddings().weight.mul_(1.05)
+        take_steps(module, experience_of(groups, processor, algorithm))
+        shares.append(module.metrics["policy/kl_share_of_reward"])
+    assert 0 < shares[0] < 0.1
+    assert shares[1] == 1
 
 
 def test_an_adaptive_coefficient_follows_its_target_and_is_resumed(

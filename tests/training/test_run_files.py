@@ -169,6 +169,7 @@ ORDINARY = {
     [
         ({"policy/loss": 1e-8}, "loss"),
         ({"groups/zero_variance": 0.9}, "silent"),
+        ({"policy/kl_share_of_reward": 0.8}, "penalty"),
         ({"completion/truncated": 0.5}, "truncated"),
         ({"policy/sampler_difference": 0.3}, "mismatch"),
         ({"reward/mean": 0.0}, "reward"),

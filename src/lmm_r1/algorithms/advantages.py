@@ -2,7 +2,8 @@
 
 Every function takes rewards `[P, G]`, P groups of G completions of the same prompt, and gives advantages `[P, G]`
 in float32. A group whose rewards are all equal teaches nothing and gets zeros from each of them, `uncentred` excepted,
-whose comparison comes later. `reduce` sums a tensor over processes, for the functions that look beyond the group.
+whose comparison comes later; an estimator that whitens them afterwards (`training.estimators`) moves the zeros again.
+`reduce` sums a tensor over processes, for the functions that look beyond the group.
 """
 
 from __future__ import annotations

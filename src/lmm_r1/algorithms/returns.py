@@ -39,6 +39,29 @@ def token_rewards(
 
 
 @torch.no_grad()
+def penalty_share(
+    sequence_rewards: torch.Tensor,
+    kl_penalty: torch.Tensor,
+    mask: torch.Tensor,
+    kl_coef: float,
+    *,
+    reduce: Reduce = identity,
+) -> torch.Tensor:
+    """How much of what tells completions apart is the KL penalty: a float64 scalar in [0, 1].
+
+    The variance of `kl_coef·Σ_t KL_t` over the completions of all processes, divided by the sum of itself and of the
+    variance of the rewards, or by the floor of `whitened` where that is more. Near 1 the rewards say nothing, and
+    whitening makes advantages of full size of the penalty's noise. Arguments as for `token_rewards`.
+    """
+    penalties = kl_coef * torch.where(mask, kl_penalty.float(), 0.0).sum(dim=1)
+    everyone = torch.ones_like(penalties, dtype=torch.bool)
+    (_, of_rewards), (_, of_penalties) = (
+        moments(each, everyone, ddof=0, reduce=reduce) for each in (sequence_rewards, penalties)
+    )
+    return of_penalties / (of_rewards + of_penalties).clamp(min=VARIANCE_FLOOR)
+
+
+@torch.no_grad()
 def returns_to_go(token_rewards: torch.Tensor, mask: torch.Tensor, *, gamma: float) -> torch.Tensor:
     """`G_t = r_t + gamma·G_{t+1}`: the discounted sum of this token's reward and all later ones.
 

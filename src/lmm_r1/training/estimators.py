@@ -4,6 +4,10 @@ Without an estimator every token of a completion gets the completion's advantage
 of the tokens `[N, T]`, which hold the KL penalty where `algorithm.kl_in` is `reward`, and whitens what it makes of
 them over the tokens of the whole rollout in all processes, as verl and LMM-R1's code do. `unbiased` is verl's
 kind of variance, its opposite OpenRLHF's and LMM-R1's, see `algorithms.returns.whitened`.
+
+Whitening gives whatever varies the same size. Where few rewards of a rollout differ, that is the KL penalty: a group
+whose rewards are all equal, which teaches nothing elsewhere, then gets the penalty's noise as its advantages. verl,
+OpenRLHF and LMM-R1's code do the same, so it stays; `policy/kl_share_of_reward` measures it, and the log warns.
 """
 
 from __future__ import annotations

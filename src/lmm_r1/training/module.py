@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lmm_r1.algorithms.ratios import log_ratio, ratio
-from lmm_r1.algorithms.returns import token_rewards
+from lmm_r1.algorithms.returns import penalty_share, token_rewards
 from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.models.modes import in_evaluation_mode
 from lmm_r1.training.batch import RolloutBatch
@@ -45,6 +45,7 @@ class GRPOModule(SteppedModule):
         "policy/sampler_difference",
         "policy/correction",
         "policy/kl_of_completion",
+        "policy/kl_share_of_reward",
         "policy/loss",
         "policy/grad_norm",
     )
@@ -126,6 +127,10 @@ class GRPOModule(SteppedModule):
         old = None if self.on_policy and not penalised else self._logprobs(self.policy)
         reference = None if self.kl_coef == 0 else self._reference_logprobs()
         penalty = self.settings.kl(old, reference) if penalised else None
+        if penalty is not None:
+            mask, part = experience.completion_mask, 1 / self.trainer.world_size
+            share = penalty_share(experience.advantages, penalty, mask, self.kl_coef, reduce=self._sum)
+            metrics.add("policy/kl_share_of_reward", share * part, part)
         values = self._values(experience)
         advantages, returns = self._token_advantages(experience, penalty, values)
         return Targets(advantages, old, reference, values, returns)

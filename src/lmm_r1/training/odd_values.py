@@ -30,6 +30,15 @@ def explain(step: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, str]
             f"step {step}: {silent:.0%} of the groups gave all their completions the same reward and teach nothing; "
             "the problems are too easy or too hard for this policy, or the groups too small (rollout.samples).",
         )
+    share = metrics.get("policy/kl_share_of_reward", 0.0)
+    if share >= 0.5:
+        yield (
+            "penalty",
+            f"step {step}: {share:.0%} of what tells completions apart is the KL penalty and not the reward, and "
+            "whitening makes advantages of full size of it, as this algorithm is defined; more of the rewards must "
+            "differ (problems that are neither too easy nor too hard, algorithm.resampling_rounds), or "
+            "algorithm.kl_in=loss keeps the penalty out of the advantages.",
+        )
     if metrics["completion/truncated"] >= 0.25:
         yield (
             "truncated",
