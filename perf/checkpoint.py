@@ -3,8 +3,8 @@
     PYTHONPATH=src python perf/checkpoint.py > perf/results/checkpoint.md
 
 The model is a stack of square matrices in float32 with AdamW's moments: what is written does not depend on what it
-computes. Each way waits for the disk: ours before it names the checkpoint; Lightning's, which does not wait, is followed
-by a `sync`. Memory is the most that the first process held more than before, by Linux.
+computes. Each way waits for the disk: ours before it names the checkpoint; a `sync` comes after Lightning's, which does
+not wait. Memory is the most that the first process held more than before, by Linux.
 """
 
 from __future__ import annotations
