@@ -31,10 +31,18 @@ def fit(random_model, processor, make_groups, banned, tmp_path):
     """A run of updates in `tmp_path`, from a module and from how many steps were done on."""
     experiences = [experience_of(make_groups(2, 2, seed), processor) for seed in range(STEPS)]
 
-    def fit(module, first: int = 0, *, every: int = 1, most_skipped: int = 3, others: tuple[L.Callback, ...] = ()):
+    def fit(
+        module,
+        first: int = 0,
+        *,
+        every: int = 1,
+        keep: int = 2,
+        most_skipped: int = 3,
+        others: tuple[L.Callback, ...] = (),
+    ):
         folder = tmp_path / "checkpoints"
         resume = checkpoint_path(folder, first) if first else None
-        saver = Checkpoints(folder, Interrupts(), every=every, keep=2, steps=STEPS, resume=resume)
+        saver = Checkpoints(folder, Interrupts(), every=every, keep=keep, steps=STEPS, resume=resume)
         finite = FiniteUpdates(tmp_path, most_skipped=most_skipped, replay="python train.py rollout=replay")
         trainer_of(*others, finite, saver).fit(module, loader_of(*experiences[first:]))
         return module
@@ -79,6 +87,13 @@ def test_a_step_that_is_taken_ends_the_row_and_a_checkpoint_knows_of_it(fit, tmp
     with pytest.raises(UserError, match="step 8: 2 optimiser steps in a row"):
         spoil_gradient(again.policy, math.nan, {0, 1})
         fit(again, first=6, most_skipped=2)
+
+
+def test_a_checkpoint_that_fell_due_while_steps_were_skipped_is_written_after_them(fit, tmp_path):
+    module = fit.module()
+    spoil_gradient(module.policy, math.nan, {2, 3})
+    fit(module, every=3, keep=9)
+    assert saved(tmp_path) == [f"step_{step:06d}.ckpt" for step in (5, 6, STEPS)]
 
 
 def test_weights_that_are_no_numbers_end_the_run_at_once_and_are_never_saved(fit, tmp_path):

@@ -172,21 +172,23 @@ def test_the_norm_of_coarse_gradients_is_not_coarse():
 
 @pytest.mark.slow
 def test_a_fault_in_one_process_is_every_process_s(random_model, make_groups, tmp_path):
-    """The first step, before there are moments to share out, a checkpoint after it, and the last of three."""
+    """The first step, before there are moments to share out, and the last of three; and resumed between them."""
     stored = tmp_path / "groups.pickle"
     stored.write_bytes(pickle.dumps(make_groups(4, 3)))
     script = str(Path(__file__).with_name("two_with_a_fault.py"))
     together(script, 2, str(random_model), str(stored), str(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
     for dtype in ("float32", "bfloat16"):
-        one, two = first[dtype], second[dtype]
-        assert one["in_a_row"] == two["in_a_row"] == [1, 0, 1]
-        assert one["metrics"] == two["metrics"] and one["causes"] == two["causes"] == ["the gradient alone"] * 2
+        (one, resumed), (two, _) = first[dtype], second[dtype]
+        assert one["in_a_row"] == two["in_a_row"] == [[1, 1], [0, 0], [1, 1]]
+        assert one["causes"] == two["causes"] == ["the gradient alone"] * 3
+        assert one["metrics"] == two["metrics"]
         for weights in zip(one["weights"], two["weights"], strict=True):
             assert_same(*weights)
         start, after_fault, after_step, after_second_fault = one["weights"]
         assert_same(start, after_fault)
         assert_same(after_step, after_second_fault)
         assert any(not torch.equal(tensor, start[name]) for name, tensor in after_step.items())
-        assert all(tensor.isfinite().all() for tensor in after_second_fault.values())
-        assert one["saved"] and not two["saved"]
+        for weights in zip(one["weights"][1:], resumed["weights"], strict=True):
+            assert_same(*weights)
+        assert resumed["in_a_row"] == one["in_a_row"][1:]

@@ -21,45 +21,55 @@ def main(rank: int, world: int, port: str, model: str, stored: str, folder: str)
 
     from lmm_r1.models.loading import load_config, load_policy, load_processor
     from lmm_r1.models.prompts import banned_token_ids
+    from lmm_r1.models.value_model import ValueModel
+    from lmm_r1.training.checkpoint_folder import checkpoint_path
+    from lmm_r1.training.checkpoints import Checkpoints
+    from lmm_r1.training.interrupts import Interrupts
     from lmm_r1.training.replicas import Replicas
-    from tests.training.updating import experience_of, loader_of, module_of, settings, spoil_gradient, trainer_of
+    from tests.training.updating import configured, experience_of, loader_of, module_of, spoil_gradient, trainer_of
 
     class Watch(L.Callback):
-        def __init__(self) -> None:
-            self.seen = {"weights": [], "in_a_row": [], "metrics": [], "causes": [], "saved": False}
+        """What each step left; the state after the first, with no moments yet, is saved too."""
+
+        def __init__(self, saver: Checkpoints) -> None:
+            self.saver = saver
+            self.seen = {"weights": [], "in_a_row": [], "metrics": [], "causes": []}
 
         def on_train_start(self, trainer, module) -> None:
             self._keep(module)
 
         def on_train_batch_end(self, trainer, module, *_) -> None:
             self._keep(module)
-            self.seen["in_a_row"].append(module.skipped["policy"].in_a_row)
+            self.seen["in_a_row"].append([skipped.in_a_row for skipped in module.skipped.values()])
+            self.seen["causes"].append(module.skipped["policy"].cause)
             self.seen["metrics"].append(module.metrics)
-            if module.skipped["policy"].in_a_row:
-                self.seen["causes"].append(module.skipped["policy"].cause)
-            path = Path(folder, f"{module.policy.dtype}-{module.steps_done}.ckpt")
-            trainer.save_checkpoint(path)
-            self.seen["saved"] = trainer.is_global_zero and path.is_file()
+            if module.steps_done == 1:
+                self.saver.save(trainer, module)
 
         def _keep(self, module) -> None:
             self.seen["weights"].append({name: tensor.clone() for name, tensor in module.state_dict().items()})
 
     torch.set_num_threads(1)
     processor = load_processor(model, None, None)
-    groups = pickle.loads(Path(stored).read_bytes())[rank::world]
-    results = {}
-    for dtype in ("float32", "bfloat16"):
-        policy = load_policy(model, dtype)
-        module, watch = (
-            module_of(None, settings(), banned_token_ids(processor, load_config(model)), policy=policy),
-            Watch(),
-        )
+    banned = banned_token_ids(processor, load_config(model))
+    algorithm = configured("ppo", micro_batch_tokens=10_000, learning_rate=1e-3)
+    experience = experience_of(pickle.loads(Path(stored).read_bytes())[rank::world], processor, algorithm)
+
+    def steps(dtype: str, spoilt: set[int], first: int) -> dict:
+        policy, critic = load_policy(model, dtype), ValueModel(load_policy(model, dtype), trains_model=True)
+        module = module_of(None, algorithm, banned, policy=policy, reference=load_policy(model, dtype), critic=critic)
         if rank == 1:
-            spoil_gradient(policy, math.nan, {0, 2})
-        experience = experience_of(groups, processor)
-        trainer = trainer_of(watch, use_distributed_sampler=False, devices=world, strategy=Replicas())
-        trainer.fit(module, loader_of(experience, experience, experience))
-        results[dtype] = watch.seen
+            spoil_gradient(policy, math.nan, spoilt)
+            spoil_gradient(critic.trunk, math.nan, spoilt)
+        saved = Path(folder, dtype)
+        resume = checkpoint_path(saved, first) if first else None
+        saver = Checkpoints(saved, Interrupts(), every=1, keep=9, steps=3, resume=resume)
+        watch = Watch(saver)
+        trainer = trainer_of(watch, saver, use_distributed_sampler=False, devices=world, strategy=Replicas())
+        trainer.fit(module, loader_of(*[experience] * (3 - first)))
+        return watch.seen
+
+    results = {dtype: (steps(dtype, {0, 2}, 0), steps(dtype, {1}, 1)) for dtype in ("float32", "bfloat16")}
     torch.save(results, Path(folder, f"{rank}.pt"))
 
 

@@ -141,7 +141,7 @@ class Sums(L.Callback):
 
 
 def module_of(
-    model, algorithm: AlgorithmSettings, banned, *, policy=None, reference=None, optimiser_steps: int = 4
+    model, algorithm: AlgorithmSettings, banned, *, policy=None, reference=None, critic=None, optimiser_steps: int = 4
 ) -> GRPOModule:
     """The module for a model's folder, with a critic and a reference where the algorithm wants them."""
     policy = policy or load_policy(str(model), "float32")
@@ -157,7 +157,7 @@ def module_of(
     if algorithm.critic is None:
         return GRPOModule(policy, reference, algorithm, **shared)
     own = algorithm.critic.own_model
-    critic = ValueModel(load_policy(str(model), "float32") if own else policy, trains_model=own)
+    critic = critic or ValueModel(load_policy(str(model), "float32") if own else policy, trains_model=own)
     return PPOModule(policy, critic, reference, algorithm, **shared)
 
 

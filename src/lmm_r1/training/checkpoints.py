@@ -43,6 +43,8 @@ class Checkpoints(L.Callback):
         self.folder, self.interrupts, self.every, self.keep, self.steps = folder, interrupts, every, keep, steps
         self.resume = resume
         self._saved: int | None = None
+        self._due = False
+        """Whether a checkpoint is owed, now or as soon as an update is applied again."""
         self._random: dict[str, Any] | None = None
         """At the end of the last step; None while one is at work on the weights."""
 
@@ -63,10 +65,11 @@ class Checkpoints(L.Callback):
     ) -> None:
         self._random = random_state(trainer.strategy.root_device)
         done = pl_module.steps_done
+        self._due = self._due or done % self.every == 0
         if self.interrupts.asked_to_stop(trainer):
             self.save(trainer, pl_module)
             trainer.should_stop = True
-        elif done == self.steps or (done % self.every == 0 and not _just_skipped(pl_module)):
+        elif done == self.steps or (self._due and not _just_skipped(pl_module)):
             self.save(trainer, pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -103,7 +106,7 @@ class Checkpoints(L.Callback):
                 write_manifest(partial)
         if trainer.is_global_zero:
             drop_oldest(self.folder, self.keep)
-        self._saved = pl_module.steps_done
+        self._saved, self._due = pl_module.steps_done, False
         trainer.strategy.barrier()
 
 

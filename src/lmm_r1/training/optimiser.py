@@ -10,6 +10,11 @@ from torch import nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 
+class _MomentsInShares(ZeroRedundancyOptimizer):
+    def _verify_same_dense_param_type(self) -> None:
+        """The critic's head is float32 on bfloat16 weights. Only torch's buckets, not used here, need a single type."""
+
+
 def optimiser_with_schedule(
     model: nn.Module,
     *,
@@ -34,7 +39,7 @@ def optimiser_with_schedule(
     settings = {"lr": learning_rate, "betas": tuple(betas), "weight_decay": weight_decay}
     settings["fused"] = parameters[0].is_cuda or None
     if processes > 1:
-        optimiser = ZeroRedundancyOptimizer(parameters, torch.optim.AdamW, **settings)
+        optimiser = _MomentsInShares(parameters, torch.optim.AdamW, **settings)
     else:
         optimiser = torch.optim.AdamW(parameters, **settings)
     warmup = math.ceil(warmup_ratio * steps)
