@@ -13,8 +13,9 @@ from hydra.utils import instantiate
 from lmm_r1.cli.run_folder import read_config
 from lmm_r1.models.architecture import architecture_of
 from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.training.plan_disk import checkpoint_bytes
 from lmm_r1.training.plan_memory import counts
-from lmm_r1.training.room import checkpoint_numbers
+from lmm_r1.training.room import least_numbers
 from tests.running import run, run_afresh
 from tests.training.running import SMALL, checkpoint, metrics, train, weights
 from tests.training.test_plan import plan_of
@@ -55,10 +56,10 @@ def test_mgt_goes_on_from_fre_and_says_so(fre, mgt):
 
 def test_the_room_that_a_run_asks_for_is_what_it_takes(fre, mgt):
     model = instantiate(read_config(fre)["model"], _convert_="all")
-    numbers = checkpoint_numbers(counts(architecture_of(str(fre / "export")), model), None)
+    numbers = least_numbers(counts(architecture_of(str(fre / "export")), model), model)
     sizes = [size(run / "checkpoints" / "step_000002.ckpt") for run in (fre, mgt)]
     held = sum(entry.nbytes for entry in checkpoint(fre, 2).values() if hasattr(entry, "nbytes"))
-    assert held == pytest.approx(4 * numbers, rel=0.01)
+    assert held == pytest.approx(checkpoint_bytes(numbers, model, None), rel=0.01)
     assert held < sizes[0] < 1.05 * held
     # With pictures the vision tower has moments too.
     assert sizes[1] > 1.2 * sizes[0]

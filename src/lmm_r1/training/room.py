@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from lmm_r1.errors import UserError
 from lmm_r1.models.architecture import architecture_of
-from lmm_r1.training.plan_memory import BYTES, Counts, counts
+from lmm_r1.training.plan_disk import checkpoint_bytes, export_bytes
+from lmm_r1.training.plan_memory import Counts, counts
 from lmm_r1.training.settings import CriticSettings, ModelSettings, TrainerSettings
 
 GB = 1e9
@@ -27,8 +29,8 @@ def check_room(
     Raises:
         UserError: it will not do.
     """
-    numbers, each = counts(architecture_of(start), model), BYTES[model.dtype]
-    checkpoint, export = checkpoint_numbers(numbers, critic) * each, numbers.model * each
+    numbers = least_numbers(counts(architecture_of(start), model), model)
+    checkpoint, export = checkpoint_bytes(numbers, model, critic), export_bytes(numbers, model)
     there = len(list((folder / "checkpoints").glob("step_*.ckpt")))
     planned = min(-(-trainer.steps // trainer.checkpoint_every), trainer.keep_checkpoints + 1)
     wanted = max(1, planned - there)
@@ -41,12 +43,7 @@ def check_room(
         )
 
 
-def checkpoint_numbers(numbers: Counts, critic: CriticSettings | None) -> int:
-    """How many numbers a checkpoint holds at least: weights, and the two moments of those that have had a gradient.
-
-    A vision tower that has seen no picture has none yet.
-    """
-    moments = 2 * max(0, numbers.trained - numbers.vision)
-    policy = numbers.model + numbers.adapters + moments
-    own = critic is not None and critic.own_model
-    return policy + (numbers.model - numbers.head + numbers.adapters + moments if own else 0)
+def least_numbers(numbers: Counts, model: ModelSettings) -> Counts:
+    """What a checkpoint holds moments of at least: a vision tower that has seen no picture has none yet."""
+    seen = numbers.trained if model.lora is not None else max(0, numbers.trained - numbers.vision)
+    return replace(numbers, trained=seen)
