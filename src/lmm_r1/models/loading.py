@@ -145,7 +145,7 @@ def _check_place_for_pictures(processor: ProcessorMixin, folder: Path, path: str
     try:
         picture = [{"role": "user", "content": [{"type": "image"}]}]
         text = processor.apply_chat_template(picture, tokenize=False, add_generation_prompt=True)
-    except (TemplateError, TypeError) as error:
+    except (TemplateError, TypeError, ValueError) as error:
         raise UserError(f"model.path={path}: its chat template fails ({error}); {cure}") from error
     if text.count(IMAGE_TOKEN) != 1:
         raise UserError(f"model.path={path}: its chat template writes no {IMAGE_TOKEN} for a picture; {cure}")
