@@ -1,5 +1,7 @@
 """Exceptions that are meant for the user's eyes."""
 
+from __future__ import annotations
+
 
 class UserError(Exception):
     """Bad input: one line that names the key or file and the cure.
@@ -26,3 +28,7 @@ class BadRowError(UserError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
         self.reason, self.detail = reason, detail
+
+    def afresh(self) -> BadRowError:
+        """The same without the traceback, which holds on to all that was in the frames where it was raised."""
+        return BadRowError(self.reason, self.detail)

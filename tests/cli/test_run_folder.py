@@ -109,6 +109,13 @@ def test_memory_and_speed_may_change_on_resume_alone_or_with_the_command_repeate
     ]
 
 
+def test_a_setting_of_no_group_may_change_on_resume_too():
+    stored, now = {**STORED, "max_bad_rows": 100}, {**composed(), "max_bad_rows": 200}
+    assert resumed_config(stored, now, ["resume", "max_bad_rows"]) == {**STORED, "max_bad_rows": 200}
+    with pytest.raises(UserError, match="max_bad_rows=200: the run to resume has no such setting"):
+        resumed_config(STORED, now, ["resume", "max_bad_rows"])
+
+
 def test_what_may_change_on_resume_is_a_setting(repository):
     register_resolvers()
     known = set()

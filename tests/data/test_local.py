@@ -328,15 +328,15 @@ def test_what_a_row_is_called_for_its_order_does_not_depend_on_other_rows(tmp_pa
     assert without.order_keys() == [whole.order_keys()[place] for place in (0, 2, 3)]
 
 
-def test_a_fingerprint_changes_with_the_text_and_with_a_pictures_file(tmp_path):
-    (tmp_path / "one.png").write_bytes(png())
+def test_a_fingerprint_changes_with_what_a_row_says_and_not_with_a_mended_picture_or_a_bad_row(tmp_path):
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(png())
     rows = [{"question": "q", "answer": "1", "image": "one.png"}]
     first = LocalDataset(write(tmp_path, rows)).fingerprint()
-    assert LocalDataset(write(tmp_path, rows)).fingerprint() == first
-    (tmp_path / "one.png").write_bytes(png(size=(9, 6)))
-    second = LocalDataset(write(tmp_path, rows)).fingerprint()
-    third = LocalDataset(write(tmp_path, [{**rows[0], "question": "other"}])).fingerprint()
-    assert len({first, second, third}) == 3
+    (tmp_path / "one.png").write_bytes(png(size=(90, 60)))
+    assert LocalDataset(write(tmp_path, ["oops", *rows])).fingerprint() == first
+    for changed in ({"question": "other"}, {"answer": "2"}, {"image": "two.png"}, {"image": ["one.png", "one.png"]}):
+        assert LocalDataset(write(tmp_path, [{**rows[0], **changed}])).fingerprint() != first
 
 
 def test_a_data_set_can_be_sent_to_a_loader_process(tmp_path):

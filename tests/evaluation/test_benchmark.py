@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import pytest
 
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError, UserError
+from lmm_r1.evaluation.bad_rows import BAD_ROWS, read_bad_rows
 from lmm_r1.evaluation.benchmark import evaluate, read_outcomes, run_benchmark, score_benchmark
 from lmm_r1.evaluation.results import Results
 from lmm_r1.types import Sampling
@@ -149,3 +150,46 @@ def test_outcomes_hold_one_row_a_completion(tmp_path, sums):
     assert len(frame) == 4 * len(sums)
     assert set(frame["length"]) == {3}
     assert frame.groupby("problem")["sample"].apply(list).map(lambda samples: samples == [0, 1, 2, 3]).all()
+
+
+class Torn(Sums):
+    """Some of its problems cannot be read."""
+
+    def __init__(self, latents: int, torn: set[int]) -> None:
+        super().__init__(latents)
+        self.torn = torn
+
+    def __getitem__(self, index):
+        if index in self.torn:
+            raise BadRowError("torn", f"problem {index} is torn")
+        return super().__getitem__(index)
+
+
+def test_what_cannot_be_asked_is_counted_apart_and_changes_nothing_else(tmp_path, sums):
+    engine, whole = ScriptedEngine(), ScriptedEngine()
+    # A whole shard is torn, and a single problem.
+    torn = Torn(10, {6, 7, 8, 9, 10, 11, 13})
+    results = evaluate(engine, torn, ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)
+    run_benchmark(whole, sums, GREEDY, tmp_path / "whole", 6, seed=0)
+    assert results.cell().problems == len(sums) - 7 and results.not_answered == {"torn": 7}
+    assert (
+        dict(zip(engine.asked, engine.seeds, strict=True)).items()
+        <= dict(zip(whole.asked, whole.seeds, strict=True)).items()
+    )
+    assert Results.from_json(tmp_path / "results.json") == results
+    assert "not answered and not counted: 7 (7 torn), see bad_rows.jsonl" in str(results.table().caption)
+    assert [row.line for row in read_bad_rows(tmp_path / BAD_ROWS)] == [7, 8, 9, 10, 11, 12, 14]
+    assert score_benchmark(tmp_path, ExactScorer()) == results
+
+
+def test_a_problem_that_was_mended_before_it_was_asked_is_off_the_list(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(ScriptedEngine(calls_before_interruption=1), Torn(10, {1, 7}), GREEDY, tmp_path, 6, seed=0)
+    results = evaluate(ScriptedEngine(), Torn(10, {19}), ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)
+    assert [row.detail for row in read_bad_rows(tmp_path / BAD_ROWS)] == ["problem 1 is torn", "problem 19 is torn"]
+    assert results.not_answered == {"torn": 2} and results.cell().problems == 18
+
+
+def test_an_evaluation_that_answers_nothing_says_so(tmp_path):
+    with pytest.raises(UserError, match=r"no problem could be asked; bad_rows\.jsonl"):
+        evaluate(ScriptedEngine(), Torn(2, {0, 1, 2, 3}), ExactScorer(), GREEDY, tmp_path, seed=0, batch_size=6)

@@ -62,6 +62,14 @@ def test_different_problems_are_refused():
         compare(BEFORE, [replace(AFTER[0], problem="other"), *AFTER[1:]])
 
 
+def test_problems_that_one_of_them_could_not_be_asked_are_left_out():
+    both = compare(BEFORE[2:], AFTER[2:])
+    assert compare(BEFORE[2:], AFTER, (2, 0)) == compare(BEFORE, AFTER[2:], (0, 2)) == both
+    for not_answered in ((0, 2), (1, 0)):
+        with pytest.raises(UserError, match="differ in 2 problems"):
+            compare(BEFORE[2:], AFTER, not_answered)
+
+
 def test_the_table_corrects_its_p_values_together():
     console = Console(width=120, file=io.StringIO())
     console.print(comparison_table(compare(BEFORE, AFTER)))

@@ -11,7 +11,7 @@ from lmm_r1.training.optimiser import learning_rate_factor
 from tests.running import HANG_SECONDS
 
 
-def schedule(first_step=0, rank=0, world_size=1, seed=0, steps=10, size=21, prompts_per_step=6):
+def schedule(first_step=0, rank=0, world_size=1, seed=0, steps=10, size=21, prompts_per_step=6, keys=None):
     return list(
         PromptSchedule(
             size=size,
@@ -21,6 +21,7 @@ def schedule(first_step=0, rank=0, world_size=1, seed=0, steps=10, size=21, prom
             seed=seed,
             rank=rank,
             world_size=world_size,
+            keys=keys,
         )
     )
 
@@ -40,6 +41,39 @@ def test_processes_share_out_a_step_without_overlap():
     whole, first, second = schedule(), schedule(rank=0, world_size=2), schedule(rank=1, world_size=2)
     for step, left, right in zip(whole, first, second, strict=True):
         assert [index for pair in zip(left, right, strict=True) for index in pair] == step
+
+
+def test_a_row_that_goes_does_not_reorder_the_others():
+    names = [f"row {place}" for place in range(21)]
+    left = [name for name in names if name != "row 4"]
+
+    def passes(rows, count):
+        order = [
+            rows[index]
+            for step in schedule(size=len(rows), keys=rows, prompts_per_step=1, steps=count * len(rows))
+            for index in step
+        ]
+        return [order[start : start + len(rows)] for start in range(0, len(order), len(rows))]
+
+    for before, after in zip(passes(names, 3), passes(left, 3), strict=True):
+        assert sorted(before) == sorted(names)
+        assert [name for name in before if name != "row 4"] == after
+    first, second, _ = passes(names, 3)
+    assert first != second and first != names
+
+
+def test_a_row_that_goes_does_not_reorder_what_may_take_the_place_of_others():
+    names = [f"row {place}" for place in range(21)]
+
+    def spare(rows):
+        order = PromptSchedule(
+            size=len(rows), prompts_per_step=1, steps=2, first_step=0, seed=0, rank=0, world_size=1, keys=rows
+        )
+        return [rows[index] for index in order.spare(0)], rows[order.asked(0)[0]]
+
+    (before, asked), (after, asked_after) = spare(names), spare([name for name in names if name != "row 4"])
+    assert asked == asked_after != "row 4"
+    assert [name for name in before if name != "row 4"] == after
 
 
 def test_another_seed_asks_in_another_order():

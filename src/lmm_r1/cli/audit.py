@@ -3,9 +3,9 @@
     python -m lmm_r1.cli.audit dataset=local dataset.path=problems.jsonl dataset.question_field=problem
 
 takes the overrides of `train.py` and looks at every row of the training file, and of the validation file where that is
-another: each gold is verified against itself, as at the start of a run. It prints how many rows are used as they stand,
-judged as another answer type, or dropped, with examples, and writes every row that is not used as it stands to
-`audit.jsonl`. Neither torch nor a model is loaded.
+another, or at all problems of a data set of one's own: each gold is verified against itself, as at the start of a run.
+It prints how many rows are used as they stand, judged as another answer type, or dropped, with examples, and writes
+every row that is not used as it stands to `audit.jsonl`. Neither torch nor a model is loaded.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lmm_r1.rewards.findings import Finding
 
 FILES = "lmm_r1.data.local.LocalDataset"
+GENERATED = "lmm_r1.data.synthetic."
 EXAMPLES = 3
 """Golds shown for each reason."""
 LONGEST_GOLD = 60
@@ -44,32 +45,37 @@ def audit(overrides: Sequence[str], output: Path) -> None:
         UserError: the overrides do not compose, name no file, or nothing in a file can be read.
     """
     config = plain(compose_config("train", overrides))
-    files = _whole_files(config)
+    sets = _whole_sets(config)
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: no such folder; make it first")
     # Only now: everything has been checked.
     from lmm_r1.rewards.audit import verify_golds
     from lmm_r1.rewards.findings import findings, write_findings
+    from lmm_r1.rewards.gold_rows import gold_rows
 
     found: list[Finding] = []
-    for options in files:
-        data = instantiate(options, _convert_="all")
-        result = verify_golds(data.golds())
-        of_file = findings(data, result)
-        Console().print(_table(str(data.path), len(data) + len(data.bad_rows), len(result.kept), of_file))
-        found += of_file
+    for options in sets:
+        rows = gold_rows(instantiate(options, _convert_="all"))
+        result = verify_golds(rows.golds)
+        of_set = findings(rows, result)
+        title = str(options.get("path", options["_target_"]))
+        Console().print(_table(title, len(rows.golds) + len(rows.unread), len(result.kept), of_set))
+        found += of_set
     write_findings(output, found)
     Console().print(f"{output}", soft_wrap=True)
 
 
-def _whole_files(config: Config) -> list[Config]:
-    """How to open each file of the data set from its first row to its last."""
+def _whole_sets(config: Config) -> list[Config]:
+    """How to open the training set and the validation set; a file once, from its first row to its last."""
     check_dataset_files(config)
     parts = [part for part in (config["dataset"]["train"], config["dataset"]["validation"]) if part is not None]
-    if not all(part.get("_target_") == FILES for part in parts):
-        raise UserError("dataset: golds are audited in files; take dataset=local dataset.path=<file>, or one like it")
-    by_path = {part["path"]: {**part, "start": 0, "stop": None} for part in reversed(parts)}
-    return list(reversed(by_path.values()))
+    if any(str(part.get("_target_")).startswith(GENERATED) for part in parts):
+        raise UserError(
+            "dataset: problems that are made on the spot have exact golds; take dataset=local dataset.path=<file>, or "
+            "a data set of your own"
+        )
+    whole = [{**part, "start": 0, "stop": None} if part.get("_target_") == FILES else part for part in parts]
+    return list(reversed({part.get("path", place): part for place, part in reversed([*enumerate(whole)])}.values()))
 
 
 def _table(title: str, rows: int, kept: int, found: Sequence[Finding]) -> Table:

@@ -18,7 +18,7 @@ from lmm_r1.cli.composition import compose_config, plain
 from lmm_r1.cli.endings import append_line, ending_in_log
 from lmm_r1.cli.inputs import check_evaluation_inputs
 from lmm_r1.cli.places import check_place, saying_what_is_saved
-from lmm_r1.cli.run_folder import folder_to_resume, read_config, rescored_config, resumed_config, write_config
+from lmm_r1.cli.run_folder import CACHE, folder_to_resume, read_config, rescored_config, resumed_config, write_config
 from lmm_r1.cli.run_lock import claimed
 from lmm_r1.cli.run_start import starting
 from lmm_r1.cli.user_errors import one_line_errors
@@ -118,12 +118,13 @@ def _generate_and_score(config: Config, folder: Path, begun: Callable[[], None])
 
     rollout = instantiate(config["rollout"], _convert_="all")
     problems = instantiate(config["benchmark"]["problems"], _convert_="all")
+    checked = _checked(problems, config, rollout, folder)
     reward = instantiate(config["reward"], _convert_="all")
     engine = rollout.engine(model_path=config["model"]["path"])
     try:
         return evaluate_benchmark(
             engine,
-            _with_images(problems, config),
+            _with_images(checked, config),
             reward,
             Sampling(config["samples"], config["temperature"], rollout.max_new_tokens),
             folder,
@@ -142,6 +143,22 @@ def _generate_and_score(config: Config, folder: Path, begun: Callable[[], None])
     finally:
         engine.close()
         reward.close()
+
+
+def _checked(problems: Any, config: Config, rollout: Any, folder: Path) -> Any:
+    """The problems of the benchmark, with what is known to be bad among them listed in the folder."""
+    from lmm_r1.disk_cache import DiskCache
+    from lmm_r1.evaluation.bad_rows import BAD_ROWS, BadRowsFile
+    from lmm_r1.evaluation.checked import checked_problems, prompt_check_of
+
+    return checked_problems(
+        "benchmark",
+        problems,
+        prompt_check_of(config["model"]["path"], rollout.engine.keywords, rollout.max_new_tokens),
+        DiskCache(folder / "checks", Path(config["output_root"]) / CACHE),
+        BadRowsFile.opened(folder / BAD_ROWS),
+        config["min_usable_share"],
+    )
 
 
 def _with_images(problems: Any, config: Config) -> Any:

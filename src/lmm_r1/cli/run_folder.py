@@ -19,6 +19,8 @@ from lmm_r1.errors import UserError
 log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
+CACHE = "cache"
+"""Beside the stages in `output_root`: what one run or evaluation found out and another need not."""
 OF_THE_COMMAND = ("resume", "output_root", "plan", "expected")
 """What belongs to a command and not to the run."""
 HARMLESS_ON_RESUME = (
@@ -39,9 +41,12 @@ HARMLESS_ON_RESUME = (
     "rollout.engine.gpu_memory_utilization",
     "rollout.engine.kv_cache_gib",
     "reward.accuracy.workers",
+    "min_usable_share",
+    "max_bad_rows",
 )
-"""Memory, speed and what is kept: none of it changes what is learnt, though some of it the last bits of numbers, as
-another machine would. A verifier's time limit is not among them: it changes verdicts."""
+"""Memory, speed, what is kept and what is let pass: none of it changes how rows are learnt from, though some of it the
+last bits of numbers, as another machine would, and a longer context or more images let rows in that were left out. A
+verifier's time limit is not among them: it changes verdicts."""
 ANNOUNCED_ON_RESUME = (
     "trainer.steps",
     "trainer.max_skipped_steps",
@@ -171,7 +176,7 @@ def _changeable(key: str) -> bool:
 
 def _replace(config: dict[str, Any], key: str, value: Any) -> None:
     *path, leaf = key.split(".")
-    group = lookup(config, ".".join(path))
+    group = lookup(config, ".".join(path)) if path else config
     if not isinstance(group, dict) or leaf not in group:
         raise UserError(f"{key}={value}: the run to resume has no such setting; leave it out")
     group[leaf] = value

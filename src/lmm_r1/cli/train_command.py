@@ -22,6 +22,7 @@ from lmm_r1.cli.places import check_place, saying_what_is_saved
 from lmm_r1.cli.plan import OPTIONAL, asks_for_a_plan, check_plan, print_plan
 from lmm_r1.cli.replay_command import replay_command
 from lmm_r1.cli.run_folder import (
+    CACHE,
     changes,
     folder_to_resume,
     process_number,
@@ -167,6 +168,9 @@ def _parts(config: Config, folder: Path, begun: Callable[[], None]) -> Parts:
             init_from=config["init_from"],
             resume=(folder / "checkpoints").is_dir(),
             replay=replay_command(folder, config),
+            cache=Path(config["output_root"]) / CACHE,
+            min_usable_share=config["min_usable_share"],
+            max_bad_rows=config["max_bad_rows"],
         ),
         model=build("model"),
         rollout=build("rollout"),

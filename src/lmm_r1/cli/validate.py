@@ -44,6 +44,8 @@ def validate_training(config: Config) -> None:
     one_of(config, "stage_name", STAGES)
     whole_number(config, "seed", 0)
     text(config, "output_root")
+    number(config, "min_usable_share", 0, 1)
+    whole_number(config, "max_bad_rows", 0)
     _check_stage(config)
     _check_model(config)
     _check_dataset(config)
@@ -65,6 +67,7 @@ def validate_evaluation(config: Config) -> None:
     whole_number(config, "batch_size", 1)
     one_of(config, "images", IMAGES)
     text(config, "output_root")
+    number(config, "min_usable_share", 0, 1)
     if config["resume"] is not None and config["rescore"] is not None:
         raise UserError("resume and rescore exclude each other: finish the generation first, then score it again")
     _check_model(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
@@ -31,9 +30,6 @@ def stored_size(picture: Picture, name: str) -> tuple[int, int]:
         raise BadRowError("picture that cannot be read", f"{name}: {str(error) or type(error).__name__}") from error
 
 
-def identity(picture: Picture) -> str:
-    """Text that changes when the picture's file is replaced; of embedded ones, when length or header change."""
-    if isinstance(picture, Path):
-        status = picture.stat()
-        return f"{picture} {status.st_size} {status.st_mtime_ns}"
+def identity(picture: bytes) -> str:
+    """Text that tells embedded pictures apart: the length and the header."""
     return f"{len(picture)} {hashlib.sha256(picture[:HEADER_BYTES]).hexdigest()}"

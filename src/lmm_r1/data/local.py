@@ -128,14 +128,17 @@ class LocalDataset:
         """The line of the file, from 1, that a problem comes from."""
         return self._entries[index].line
 
+    def location(self, index: int) -> tuple[str, int]:
+        """The file and the line that a problem comes from."""
+        return str(self.path), self.line(index)
+
     def order_keys(self) -> list[str]:
         """For each problem a name that stays when other rows of the file come or go: what the row says."""
         return [_digest(self._content(entry)) for entry in self._entries]
 
     def fingerprint(self) -> str:
-        """Changes with what the problems say, and when a picture's file is replaced."""
-        pictures = [identity(picture) for entry in self._entries for picture in entry.pictures]
-        return _digest([[self._content(entry) for entry in self._entries], pictures])
+        """SHA-256 over what the problems say and what their pictures are called; a picture may be mended in between."""
+        return _digest([self._content(entry) for entry in self._entries])
 
     def _problem(self, entry: Entry) -> Problem:
         """Without its pictures."""

@@ -39,6 +39,10 @@ class ReplacedImages:
         )
         return replace(problem, images=images)
 
+    def location(self, index: int) -> tuple[str, int]:
+        """The file and the line that a problem comes from."""
+        return self._problems.location(index)
+
 
 def blank_image(image: Image.Image, name: str) -> Image.Image:
     """Even grey."""

@@ -2,6 +2,7 @@
 
     <folder>/generation.json      what was asked for: seed, sampling, provenance
     <folder>/completions/         the answers, one shard a batch, as rollouts are stored
+    <folder>/bad_rows.jsonl       the problems that could not be asked; they are counted apart
     <folder>/outcomes.parquet     one scored row a completion
     <folder>/results.json         accuracy by family and rendering
 
@@ -11,6 +12,7 @@ An interrupted generation goes on where it stopped; a changed reward only needs 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,10 +22,12 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from lmm_r1.atomic_files import read_json, replacing, write_text
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError, UserError
+from lmm_r1.evaluation.bad_rows import BAD_ROWS, BadRowsFile, listed, read_bad_rows
 from lmm_r1.evaluation.outcomes import Outcome, outcomes_of
 from lmm_r1.evaluation.results import Results, summarize
 from lmm_r1.rollout.engine import RolloutEngine, sampling_seed
+from lmm_r1.rollout.outlines import location_of, read_or_fault
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.types import Group, Problem, Sampling, Score
 
@@ -97,18 +101,30 @@ def run_benchmark(
     store = RolloutStore(folder / "completions")
     store.set_damaged_aside()
     stored = set(store.steps())
+    listing = BadRowsFile.opened(folder / BAD_ROWS)
     if stored:
         begun()
     for shard, start in enumerate(range(0, len(problems), batch_size)):
         if shard in stored:
             continue
         indices = range(start, min(start + batch_size, len(problems)))
-        batch = [problems[index] for index in indices]
-        seeds = [sampling_seed(seed, 0, index) for index in indices]
-        store.write(engine.generate(batch, sampling, seeds), step=shard, rank=0)
+        batch = _askable(problems, indices, listing)
+        seeds = [sampling_seed(seed, 0, index) for index in batch]
+        groups = engine.generate(list(batch.values()), sampling, seeds) if batch else []
+        store.write(groups, step=shard, rank=0)
         if not stored:
             begun()
         stored.add(shard)
+
+
+def _askable(problems: Problems, indices: Sequence[int], listing: BadRowsFile) -> dict[int, Problem]:
+    """The problems of a shard that can be asked, by place; the list then says of this shard what is so."""
+    read = {index: read_or_fault(problems.__getitem__, index) for index in indices}
+    faults = {index: fault for index, fault in read.items() if isinstance(fault, BadRowError)}
+    listing.add(listed("benchmark", problems, faults, "when it was read"))
+    askable = {index: problem for index, problem in read.items() if index not in faults}
+    listing.remove("benchmark", [location_of(problems, index) for index in askable])
+    return askable
 
 
 def score_benchmark(folder: Path, scorer: Scorer) -> Results:
@@ -131,9 +147,12 @@ def score_benchmark(folder: Path, scorer: Scorer) -> Results:
             group.scores = scores
         outcomes += outcomes_of(groups)
     _refuse_unfinished(folder, sound, shards)
+    not_answered = Counter(row.reason for row in read_bad_rows(folder / BAD_ROWS))
+    if not outcomes:
+        raise UserError(f"{folder}: no problem could be asked; {BAD_ROWS} says why")
     _refuse_shared_ids(outcomes)
     _write_outcomes(outcomes, folder)
-    results = summarize(outcomes, generation)
+    results = summarize(outcomes, generation, not_answered)
     results.to_json(folder / "results.json")
     return results
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.bad_rows import BAD_ROWS, read_bad_rows
 from lmm_r1.evaluation.benchmark import read_outcomes
 from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies
 from lmm_r1.evaluation.results import ALL
@@ -34,19 +35,26 @@ class Comparison:
     paired: PairedDifference
 
 
-def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[Comparison]:
-    """The gain for each rendering and over all of them.
+def compare(
+    before: Sequence[Outcome], after: Sequence[Outcome], not_answered: tuple[int, int] = (0, 0)
+) -> list[Comparison]:
+    """The gain for each rendering and over all of them, on the problems that both answered.
+
+    Args:
+        not_answered: how many problems each of the two could not be asked.
 
     Raises:
-        UserError: the two did not answer the same problems.
+        UserError: the two differ in more problems than these.
     """
     early, late = item_accuracies(before), item_accuracies(after)
-    if early.keys() != late.keys():
-        different = len(early.keys() ^ late.keys())
+    missing = (late.keys() - early.keys(), early.keys() - late.keys())
+    both = early.keys() & late.keys()
+    if not both or any(len(part) > most for part, most in zip(missing, not_answered, strict=True)):
         raise UserError(
-            f"the two evaluations differ in {different} problems; run both with the same benchmark options and seed"
+            f"the two evaluations differ in {len(missing[0]) + len(missing[1])} problems; run both with the same "
+            "benchmark options and seed"
         )
-    first_samples = {outcome.problem: outcome for outcome in before}.values()
+    first_samples = {outcome.problem: outcome for outcome in before if outcome.problem in both}.values()
     parts = {**grouped(first_samples, lambda outcome: outcome.rendering), ALL: list(first_samples)}
     comparisons = []
     for rendering, items in parts.items():
@@ -84,10 +92,14 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     arguments = parser.parse_args()
     try:
-        comparisons = compare(read_outcomes(arguments.before), read_outcomes(arguments.after))
+        outcomes = [read_outcomes(folder) for folder in (arguments.before, arguments.after)]
+        not_answered = tuple(len(read_bad_rows(folder / BAD_ROWS)) for folder in (arguments.before, arguments.after))
+        comparisons = compare(*outcomes, not_answered)
     except UserError as error:
         parser.error(str(error))
     Console().print(comparison_table(comparisons))
+    if any(not_answered):
+        print(f"not answered and not counted: {not_answered[0]} before, {not_answered[1]} after")
 
 
 if __name__ == "__main__":

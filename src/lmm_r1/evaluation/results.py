@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich import box
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lmm_r1.atomic_files import read_json, write_text
 from lmm_r1.errors import UserError
+from lmm_r1.evaluation.bad_rows import BAD_ROWS
 from lmm_r1.evaluation.outcomes import Outcome, grouped, item_accuracies, outcomes_of
 from lmm_r1.evaluation.statistics import Interval, accuracy_interval
 from lmm_r1.types import Group
@@ -44,6 +45,8 @@ class Results:
     cells: tuple[Cell, ...]
     generation: Mapping[str, object]
     """Seed, sampling and provenance, as `generation.json` has them."""
+    not_answered: Mapping[str, int] = field(default_factory=dict)
+    """Problems that could not be asked, by reason; no cell counts them."""
 
     def cell(self, family: str = ALL, rendering: str = ALL) -> Cell:
         """The cell of a family and a rendering.
@@ -67,7 +70,7 @@ class Results:
             raise UserError(f"{path} does not exist; run eval.py to make it")
         stored = read_json(path, f"python eval.py rescore={path.parent} writes it again")
         cells = (Cell(**{**cell, "accuracy": Interval(**cell["accuracy"])}) for cell in stored["cells"])
-        return cls(tuple(cells), stored["generation"])
+        return cls(tuple(cells), stored["generation"], stored.get("not_answered", {}))
 
     def table(self) -> Table:
         """The cells for the terminal, the totals last."""
@@ -77,6 +80,8 @@ class Results:
             box=box.SIMPLE_HEAD,
             padding=(0, 2, 0, 0),
             show_edge=False,
+            caption=self._left_out(),
+            caption_justify="left",
         )
         for name in ("family", "rendering"):
             table.add_column(name, no_wrap=True)
@@ -96,8 +101,16 @@ class Results:
             )
         return table
 
+    def _left_out(self) -> str | None:
+        if not self.not_answered:
+            return None
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.not_answered.items())
+        return f"not answered and not counted: {sum(self.not_answered.values())} ({reasons}), see {BAD_ROWS}"
 
-def summarize(outcomes: Sequence[Outcome], generation: Mapping[str, object]) -> Results:
+
+def summarize(
+    outcomes: Sequence[Outcome], generation: Mapping[str, object], not_answered: Mapping[str, int] | None = None
+) -> Results:
     """A cell for each family in each rendering, for each rendering over all families, and for everything.
 
     Renderings of one latent problem are one cluster of the error bars, so that showing a problem five times does not
@@ -112,7 +125,7 @@ def summarize(outcomes: Sequence[Outcome], generation: Mapping[str, object]) -> 
     by_rendering = grouped(outcomes, lambda outcome: outcome.rendering)
     cells += [_cell(ALL, rendering, part) for rendering, part in by_rendering.items()]
     cells.append(_cell(ALL, ALL, outcomes))
-    return Results(tuple(cells), generation)
+    return Results(tuple(cells), generation, dict(not_answered or {}))
 
 
 def accuracy_metrics(groups: Sequence[Group]) -> dict[str, float]:
@@ -121,9 +134,11 @@ def accuracy_metrics(groups: Sequence[Group]) -> dict[str, float]:
     `validation/accuracy` is the plain mean over items, where an item counts the share of its completions that are
     right (avg@k); `validation/accuracy/<rendering>` and `validation/accuracy/<family>/<rendering>` are the same over
     their part. `validation/format` (absent where the reward has no format term) and `validation/length` (tokens) are
-    means over completions.
+    means over completions. Nothing, where nothing was answered.
     """
     outcomes = outcomes_of(groups)
+    if not outcomes:
+        return {}
     metrics = {"validation/accuracy": _average_accuracy(outcomes)}
     metrics |= _accuracy_by(outcomes, lambda outcome: outcome.rendering)
     with_family = [outcome for outcome in outcomes if outcome.family]

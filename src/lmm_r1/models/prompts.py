@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from transformers import PretrainedConfig, ProcessorMixin
 
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError
 from lmm_r1.types import IMAGE_MARKER, Problem
 
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 IMAGE_TOKEN = "<|image_pad|>"
+TOKENS_OF_AN_IMAGE = ("<|vision_start|>", IMAGE_TOKEN, "<|vision_end|>")
+"""What stands once in a prompt for each of its images."""
 
 
 def render_prompt(processor: ProcessorMixin, problem: Problem, system_prompt: str | None) -> str:
-    """The chat text that asks `problem`, up to and including the header of the assistant's turn.
+    """The chat text that asks `problem`; see `render_chat`. Raises `BadRowError`, naming the problem."""
+    try:
+        return render_chat(processor, problem.question, len(problem.images), system_prompt)
+    except BadRowError as error:
+        raise BadRowError(error.reason, f"problem {problem.id}: {error}") from error
+
+
+def render_chat(processor: ProcessorMixin, question: str, images: int, system_prompt: str | None) -> str:
+    """The chat text that asks a question, up to and including the header of the assistant's turn.
 
     Each `IMAGE_MARKER` becomes one `<|vision_start|><|image_pad|><|vision_end|>`, in reading order. The pad is left
     single: vLLM and the processor expand it to the image's visual tokens, and would expand it twice.
 
-    Raises `UserError` where markers and images differ in number, or the text itself holds an image token.
+    Raises `BadRowError` where markers and images differ in number, or the text itself holds a token of vision, which
+    the model would take for a picture or a video that is not there.
     """
-    pieces = problem.question.split(IMAGE_MARKER)
+    pieces = question.split(IMAGE_MARKER)
     markers = len(pieces) - 1
-    if markers != len(problem.images):
-        raise UserError(
-            f"problem {problem.id}: the question has {markers} {IMAGE_MARKER} and {len(problem.images)} images; "
-            f"write one {IMAGE_MARKER} for each image"
+    if markers != images:
+        raise BadRowError(
+            "markers that do not match the pictures",
+            f"the question has {markers} {IMAGE_MARKER} and {images} images; write one {IMAGE_MARKER} for each image",
         )
     content: list[dict[str, str]] = []
     for number, piece in enumerate(pieces):
@@ -36,10 +47,12 @@ def render_prompt(processor: ProcessorMixin, problem: Problem, system_prompt: st
     if system_prompt is not None:
         messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})
     prompt = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    if prompt.count(IMAGE_TOKEN) != len(problem.images):
-        raise UserError(
-            f"problem {problem.id}: the text holds {IMAGE_TOKEN}, which only an image may; remove it from the question"
-        )
+    for token in VISION_TOKENS:
+        if prompt.count(token) != (images if token in TOKENS_OF_AN_IMAGE else 0):
+            raise BadRowError(
+                "text that holds a token of vision",
+                f"the text holds {token}, which only an image may; remove it from the question",
+            )
     return prompt
 
 

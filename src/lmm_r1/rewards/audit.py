@@ -16,17 +16,24 @@ else fails is dropped; LMM-R1's released code pays 1.0 for any answer to a gold 
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lmm_r1.answer_rules import AnswerRules
+from lmm_r1.progress import ProgressLine
 from lmm_r1.rewards.answers.markup import plain_words
 from lmm_r1.rewards.answers.number import plain_number
 from lmm_r1.rewards.pool import VerifierPool
 from lmm_r1.rewards.verify import Claim, Verdict, judge_own_gold, quick_verdict, verifier_of
+
+AT_A_TIME = 256
+"""Golds that go to the pool together; in between, the log can say how far it is."""
+
+MOST_WORKERS = 8
 
 _MAY_BE_RETYPED = ("unparsable", "wrong")
 _YES_OR_NO = frozenset({"yes", "no", "true", "false"})
@@ -85,10 +92,11 @@ def verify_golds(rows: Iterable[HasGold], pool: VerifierPool | None = None) -> G
     """Which rows to keep, which to judge as another type, which to drop; the module's text has the rule.
 
     Plain numbers are settled at once; the pool is started only where algebra is needed. A pool given by the caller
-    stays open; without one, its own is closed at the end. Raises UserError for an answer type that has no verifier.
+    stays open; without one, its own is closed at the end. What takes long says in the log how far it is. Raises
+    UserError for an answer type that has no verifier.
     """
     claims = [Claim(row.answer, row.answer, row.answer_type, tuple(row.choices), row.rules) for row in rows]
-    own_pool = VerifierPool() if pool is None else pool
+    own_pool = VerifierPool(workers=min(MOST_WORKERS, os.cpu_count() or 1)) if pool is None else pool
     try:
         verdicts = _own_verdicts(claims, own_pool)
         no_numbers = [
@@ -117,8 +125,15 @@ def _own_verdicts(claims: Sequence[Claim], pool: VerifierPool) -> list[Verdict]:
     """Whether each gold verifies against itself as its type says."""
     verdicts = [_settled(claim) for claim in claims]
     algebra = [claim for claim, verdict in zip(claims, verdicts, strict=True) if verdict is None]
-    judged = iter(pool.judge(judge_own_gold, algebra))
+    done = ProgressLine("verifying golds against themselves", len(algebra))
+    judged = iter(_in_parts(algebra, pool, done))
     return [next(judged) if verdict is None else verdict for verdict in verdicts]
+
+
+def _in_parts(claims: Sequence[Claim], pool: VerifierPool, done: Callable[[int], None]) -> Iterator[Verdict]:
+    for start in range(0, len(claims), AT_A_TIME):
+        yield from pool.judge(judge_own_gold, claims[start : start + AT_A_TIME])
+        done(min(start + AT_A_TIME, len(claims)))
 
 
 def _better_type(claim: Claim, verdict: Verdict, is_mathematics: bool) -> str | None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from lmm_r1.atomic_files import write_text
-from lmm_r1.rewards.audit import GoldAudit, HasGold
+from lmm_r1.rewards.audit import GoldAudit
+from lmm_r1.rewards.gold_rows import GoldRows
 
 CURES = {
     "no_answer": "give the row an answer",
@@ -19,30 +19,6 @@ CURES = {
     "killed": "too costly to verify; write it in a simpler form",
 }
 """What to do about a dropped gold, by reason."""
-
-
-class HasReason(Protocol):
-    """A row that could not be read, such as `lmm_r1.data.local.BadRow`."""
-
-    @property
-    def line(self) -> int: ...
-
-    @property
-    def reason(self) -> str: ...
-
-
-class GoldFile(Protocol):
-    """A file of problems, such as `lmm_r1.data.local.LocalDataset`."""
-
-    @property
-    def answer_type(self) -> str: ...
-
-    @property
-    def bad_rows(self) -> Sequence[HasReason]: ...
-
-    def golds(self) -> Sequence[HasGold]: ...
-
-    def line(self, index: int, /) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -61,15 +37,14 @@ class Finding:
     suggestion: str
 
 
-def findings(data: GoldFile, audit: GoldAudit) -> list[Finding]:
+def findings(rows: GoldRows, audit: GoldAudit) -> list[Finding]:
     """Every row that is not used as it stands, in the order of the file."""
-    golds = data.golds()
-    found = [Finding(bad.line, None, data.answer_type, "left_out", bad.reason, "repair it") for bad in data.bad_rows]
+    found = [Finding(bad.line, None, rows.answer_type, "left_out", bad.reason, "repair it") for bad in rows.unread]
     for index, retyping in audit.retyped.items():
         suggestion = f"judged as {retyping.answer_type}"
-        found.append(_finding(data, index, golds[index].answer, "retyped", retyping.reason, suggestion))
+        found.append(_finding(rows, index, "retyped", retyping.reason, suggestion))
     for index, reason in audit.dropped.items():
-        found.append(_finding(data, index, golds[index].answer, "dropped", reason, CURES[reason]))
+        found.append(_finding(rows, index, "dropped", reason, CURES[reason]))
     return sorted(found, key=lambda finding: finding.row)
 
 
@@ -79,5 +54,6 @@ def write_findings(path: Path, found: Sequence[Finding]) -> None:
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def _finding(data: GoldFile, index: int, gold: str, outcome: str, reason: str, suggestion: str) -> Finding:
-    return Finding(data.line(index), gold, data.answer_type, outcome, reason, suggestion)
+def _finding(rows: GoldRows, index: int, outcome: str, reason: str, suggestion: str) -> Finding:
+    gold = rows.golds[index]
+    return Finding(rows.lines[index], gold.answer, gold.answer_type, outcome, reason, suggestion)

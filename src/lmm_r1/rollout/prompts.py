@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL.Image import Image
 
-from lmm_r1.errors import UserError
+from lmm_r1.errors import BadRowError
 from lmm_r1.models.prompts import render_prompt
 from lmm_r1.types import Problem, Sampling
 
@@ -38,28 +38,50 @@ def render_prompts(
 ) -> list[Prompt]:
     """Render every problem, and see that prompt and completion fit into `max_model_len` tokens.
 
-    Raises `UserError`, naming the problem, for one that is too long: prompts are never cut.
+    Raises `BadRowError`, naming the problem, for one that cannot be asked: prompts are never cut.
     """
     prompts = [_render(processor, problem, system_prompt) for problem in problems]
     for problem, prompt in zip(problems, prompts, strict=True):
-        if prompt.length + sampling.max_new_tokens > max_model_len:
-            raise UserError(
-                f"problem {problem.id}: its prompt of {prompt.length} tokens and a completion of up to "
-                f"{sampling.max_new_tokens} exceed rollout.engine.max_model_len={max_model_len}; "
-                "raise it, lower rollout.max_new_tokens or model.max_pixels, or drop the problem"
-            )
+        check_length(problem, prompt.length, sampling.max_new_tokens, max_model_len)
     return prompts
+
+
+def check_length(problem: Problem, length: int, max_new_tokens: int, max_model_len: int) -> None:
+    """Raises `BadRowError` unless a prompt of `length` tokens and its completion fit."""
+    if length + max_new_tokens > max_model_len:
+        raise BadRowError(
+            "prompt that is too long",
+            f"problem {problem.id}: its prompt of {length} tokens and a completion of up to {max_new_tokens} exceed "
+            f"rollout.engine.max_model_len={max_model_len}; raise it, or lower rollout.max_new_tokens or "
+            "model.max_pixels",
+        )
+
+
+def visual_tokens(processor: ProcessorMixin, problem: Problem, sizes: Sequence[tuple[int, int]]) -> int:
+    """How many tokens the language model sees of images: their patches after resizing, merged 2 × 2.
+
+    Args:
+        sizes: width and height of each image.
+
+    Raises:
+        BadRowError: for a shape that the image processor refuses.
+    """
+    image_processor = processor.image_processor
+    total = 0
+    for width, height in sizes:
+        try:
+            patches = image_processor.get_number_of_image_patches(height, width, {})
+        except ValueError as error:
+            raise BadRowError(
+                "picture of a shape that the model cannot take",
+                f"problem {problem.id}: a picture of {width} × {height} pixels: {error}",
+            ) from error
+        total += patches // image_processor.merge_size**2
+    return total
 
 
 def _render(processor: ProcessorMixin, problem: Problem, system_prompt: str | None) -> Prompt:
     text = render_prompt(processor, problem, system_prompt)
     token_ids = processor.tokenizer(text)["input_ids"]
-    extra = sum(_visual_tokens(processor, image) - 1 for image in problem.images)
-    return Prompt(text, token_ids, problem.images, len(token_ids) + extra)
-
-
-def _visual_tokens(processor: ProcessorMixin, image: Image) -> int:
-    """How many tokens the language model sees of an image: its patches after resizing, merged 2 × 2."""
-    image_processor = processor.image_processor
-    patches = image_processor.get_number_of_image_patches(image.height, image.width, {})
-    return patches // image_processor.merge_size**2
+    visual = visual_tokens(processor, problem, [image.size for image in problem.images])
+    return Prompt(text, token_ids, problem.images, len(token_ids) + visual - len(problem.images))

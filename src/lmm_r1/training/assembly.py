@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import torch
 from transformers import ProcessorMixin
 
+from lmm_r1.atomic_files import replacing
 from lmm_r1.models.image_features import share_frozen_tower
 from lmm_r1.models.loading import load_policy, load_processor
 from lmm_r1.models.value_model import ValueModel
@@ -12,6 +16,7 @@ from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.phases import Phases
 from lmm_r1.training.ppo import PPOModule
 from lmm_r1.training.settings import AlgorithmSettings, ModelSettings
+from lmm_r1.types import Problem
 
 
 def load_trained(settings: ModelSettings, start: str) -> torch.nn.Module:
@@ -63,3 +68,13 @@ def policy_module(
         share_frozen_tower(policy, read)
     critic = ValueModel(read, trains_model=algorithm.critic.own_model)
     return PPOModule(policy, critic, reference, algorithm, **shared)
+
+
+def random_model(folder: Path, build: Callable[..., None], pairs: Sequence[tuple[Problem, str]], seed: int) -> str:
+    """The folder of a freshly built model, whose tokenizer has read the training set's own text."""
+    if not (folder / "config.json").is_file():
+        read = (pairs[index] for index in range(min(4096, len(pairs))))
+        corpus = (text for problem, response in read for text in (problem.question, response))
+        with replacing(folder) as partial:
+            build(folder=partial, corpus=corpus, seed=seed)
+    return str(folder)

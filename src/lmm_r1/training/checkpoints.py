@@ -16,7 +16,7 @@ from lmm_r1.errors import UnwritableError
 from lmm_r1.models.finite import require_finite
 from lmm_r1.training.checkpoint_folder import checkpoint_path, drop_oldest, write_manifest
 from lmm_r1.training.checkpoint_state import read_state, write_state
-from lmm_r1.training.distributed import gather_objects
+from lmm_r1.training.distributed import AgreedError, gather_objects
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.random_state import random_state
 
@@ -75,9 +75,10 @@ class Checkpoints(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Save the steps since the last checkpoint, where the error left their weights alone.
 
-        Of several processes the others do not know of it, and cannot give their shares.
+        Of several processes the others know of an `AgreedError` alone; else they could not give their shares.
         """
-        if not isinstance(exception, Exception) or isinstance(exception, UnwritableError) or trainer.world_size > 1:
+        alone = trainer.world_size > 1 and not isinstance(exception, AgreedError)
+        if alone or not isinstance(exception, Exception) or isinstance(exception, UnwritableError):
             return
         if self._random is None or self._saved == pl_module.steps_done or _just_skipped(pl_module):
             return

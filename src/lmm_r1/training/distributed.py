@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
 from torch import nn
 
+from lmm_r1.errors import UserError
 from lmm_r1.types import Group
+
+Value = TypeVar("Value")
 
 
 def sum_over_processes(trainer: L.Trainer, tensor: torch.Tensor) -> torch.Tensor:
@@ -67,3 +70,23 @@ def gather_objects(trainer: L.Trainer, value: Any) -> list[Any]:
     gathered: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(gathered, value)
     return gathered
+
+
+class AgreedError(UserError):
+    """A `UserError` that every process raises at the same place, so that they can still do something together."""
+
+
+def agreed(trainer: L.Trainer, act: Callable[[], Value]) -> Value:
+    """What `act` returns, once no process has met a `UserError` in it.
+
+    Where one has, all raise `AgreedError` with its words: a process that ended alone would leave the others waiting.
+    """
+    value, complaint = None, None
+    try:
+        value = act()
+    except UserError as error:
+        complaint, cause = str(error), error
+    complaints = [text for text in gather_objects(trainer, complaint) if text is not None]
+    if complaints:
+        raise AgreedError(complaints[0]) from (cause if complaint is not None else None)
+    return value

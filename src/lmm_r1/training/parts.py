@@ -16,6 +16,7 @@ from lmm_r1.training.module import GRPOModule
 from lmm_r1.training.sampler import PolicySampler
 from lmm_r1.training.settings import ModelSettings, RolloutSettings, RunSettings, TrainerSettings
 from lmm_r1.training.supervised import SupervisedModule
+from lmm_r1.training.usable import UsableData
 from lmm_r1.types import Problem
 
 
@@ -45,6 +46,7 @@ class Training:
     module: GRPOModule | SupervisedModule
     sampler: PolicySampler
     schedule: ScheduleOfResumedRun
+    data: UsableData
     callbacks: list[L.Callback]
     measured: Callable[[], dict[str, float]]
     """The metrics of the step at hand."""

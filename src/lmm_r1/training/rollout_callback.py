@@ -15,9 +15,11 @@ from lmm_r1.errors import UserError
 from lmm_r1.rollout.background_writer import BackgroundWriter
 from lmm_r1.rollout.engine import sampling_seed
 from lmm_r1.rollout.store import RolloutStore
+from lmm_r1.training.bad_rows import BadRows
 from lmm_r1.training.balance import balanced
 from lmm_r1.training.batch import RolloutBatch
 from lmm_r1.training.collate import collate, rewards_of
+from lmm_r1.training.distributed import agreed
 from lmm_r1.training.dynamic_sampling import DynamicSampling, Filled
 from lmm_r1.training.group_advantages import group_advantages
 from lmm_r1.training.module import GRPOModule
@@ -41,10 +43,13 @@ class RolloutCallback(L.Callback):
         store: RolloutStore,
         *,
         seed: int,
+        bad_rows: BadRows | None = None,
     ) -> None:
+        """Args: `bad_rows` stands before this among the callbacks, and completes the batch."""
         self.sampler, self.algorithm, self.processor = sampler, algorithm, processor
         self.sampling, self.seed = sampling, seed
         self._writer = BackgroundWriter(store)
+        self.bad_rows = bad_rows or BadRows()
         self.metrics: dict[str, float] = {}
 
     def on_train_batch_start(
@@ -55,11 +60,11 @@ class RolloutCallback(L.Callback):
         step, rank = pl_module.steps_done, trainer.global_rank
         before = self.sampler.reward.statistics()
         self.sampler.sync(pl_module.policy, step)
-        filled = self._rollout(trainer, batch.problems, step)
+        filled = self._rollout(trainer, batch, step)
         weights = self.sampler.reward.weights if self.algorithm.advantage_of == "terms" else None
         advantages = group_advantages(trainer, filled.groups, self.algorithm.advantage, weights)
         with self.sampler.phases("collate"):
-            batch.groups, advantages = self._balanced(trainer, filled, advantages, step)
+            batch.groups, advantages = self._balanced(trainer, batch, filled, advantages, step)
             batch.experience = collate(batch.groups, advantages, self.processor)
         with self.sampler.phases("store"):
             self._writer.write(filled.sampled, step, rank)
@@ -81,27 +86,30 @@ class RolloutCallback(L.Callback):
             # What ended the run comes first, and is on its way to the user.
             log.error("%s", error)
 
-    def _rollout(self, trainer: L.Trainer, problems: Sequence[Problem], step: int) -> Filled:
+    def _rollout(self, trainer: L.Trainer, batch: RolloutBatch, step: int) -> Filled:
         """Scored groups of this process's problems, and of others in their place where they taught nothing."""
 
         def sample(problems: Sequence[Problem], positions: Sequence[int]) -> list[Group]:
             seeds = [sampling_seed(self.seed, step, position) for position in positions]
-            return self.sampler.sample(problems, self.sampling, seeds)
+            return agreed(trainer, lambda: self.sampler.sample(problems, self.sampling, seeds) if problems else [])
 
-        positions = range(trainer.global_rank, len(problems) * trainer.world_size, trainer.world_size)
-        groups = sample(problems, positions)
+        positions = range(trainer.global_rank, len(batch.problems) * trainer.world_size, trainer.world_size)
+        groups = sample(batch.problems, positions)
         if self.algorithm.resampling_rounds == 0:
             return Filled(groups, None, groups, {})
         loader = trainer.train_dataloader
         further = DynamicSampling(loader.schedule, loader.dataset, rounds=self.algorithm.resampling_rounds)
-        return further.fill(trainer, step, groups, sample)
+        filled = further.fill(trainer, step, groups, sample, batch.rows)
+        self.bad_rows.note(trainer, step + 1, loader.dataset, filled.bad)
+        return filled
 
     def _balanced(
-        self, trainer: L.Trainer, filled: Filled, advantages: Tensor, step: int
+        self, trainer: L.Trainer, batch: RolloutBatch, filled: Filled, advantages: Tensor, step: int
     ) -> tuple[list[Group], Tensor]:
         if trainer.world_size == 1:
             return filled.groups, advantages
         loader, indices = trainer.train_dataloader, filled.indices
         if indices is None:
-            indices = loader.schedule.asked(step)[trainer.global_rank :: trainer.world_size]
+            asked = batch.rows or loader.schedule.asked(step)
+            indices = asked[trainer.global_rank :: trainer.world_size]
         return balanced(trainer, filled.groups, advantages, indices, loader.dataset)

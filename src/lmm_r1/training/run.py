@@ -8,13 +8,13 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lmm_r1.atomic_files import replacing, write_text
+from lmm_r1.atomic_files import write_text
 from lmm_r1.models.loading import save_export
 from lmm_r1.models.prompts import banned_token_ids
 from lmm_r1.reporting.report import write_report
 from lmm_r1.rollout.store import RolloutStore
 from lmm_r1.training import lineage
-from lmm_r1.training.assembly import load_policy_and_processor, policy_module
+from lmm_r1.training.assembly import load_policy_and_processor, policy_module, random_model
 from lmm_r1.training.batch import PromptSchedule, RolloutBatch, StepLoader
 from lmm_r1.training.checkpoint_folder import CHECKPOINTS, clear_up, newest_sound_checkpoint, steps_in
 from lmm_r1.training.checkpoints import Checkpoints
@@ -27,7 +27,6 @@ from lmm_r1.training.continuation import (
 )
 from lmm_r1.training.finish import SUMMARY, finish
 from lmm_r1.training.finite_updates import FiniteUpdates
-from lmm_r1.training.golds import with_verifiable_golds
 from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.machine_use import costs_of_run, totals, use_of_run
 from lmm_r1.training.metrics_file import MetricsFile
@@ -43,6 +42,7 @@ from lmm_r1.training.settings import (
     SupervisedSettings,
 )
 from lmm_r1.training.supervised import SupervisedModule
+from lmm_r1.training.usable import usable_data
 from lmm_r1.training.validation import Validator
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         check_room(parts.run.folder, start, parts.model, parts.trainer, algorithm.critic)
         conditions = _conditions(parts, start)
         prepare_process(parts.trainer, parts.run.seed)
+        data = usable_data(parts.run, parts.rollout, start, parts.train_data, parts.validation_data)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = policy_module(
             policy,
@@ -76,14 +77,16 @@ def run_reinforcement(parts: Parts, algorithm: AlgorithmSettings) -> None:
         parts.rollout.training,
         RolloutStore(parts.run.folder / "rollouts"),
         seed=parts.run.seed,
+        bad_rows=data.bad_rows,
     )
     costs = costs_of_run(start, parts.model, algorithm, parts.trainer, parts.rollout.engine.keywords)
     training = Training(
         module=module,
         sampler=sampler,
         schedule=ScheduleOfResumedRun(algorithm.learning_rates),
+        data=data,
         callbacks=[rollouts, costs],
-        measured=lambda: rollouts.metrics | module.metrics | costs.metrics,
+        measured=lambda: data.bad_rows.metrics | rollouts.metrics | module.metrics | costs.metrics,
         batch_size=parts.trainer.prompts_per_step,
         collate=RolloutBatch,
         processor=processor,
@@ -100,9 +103,12 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
     phases = Phases()
     with phases("start"):
         prepare_process(parts.trainer, parts.run.seed)
-        start = _random_model(parts, settings) if settings.build else parts.model.path
+        start = parts.model.path
+        if settings.build:
+            start = random_model(parts.run.folder / "initial", settings.build, parts.train_data, parts.run.seed)
         check_room(parts.run.folder, start, parts.model, parts.trainer, None)
         conditions = _conditions(parts, start)
+        data = usable_data(parts.run, parts.rollout, start, parts.train_data, parts.validation_data, supervised=True)
         policy, processor = load_policy_and_processor(parts.model, start)
         module = SupervisedModule(
             policy,
@@ -117,8 +123,9 @@ def run_supervised(parts: Parts, settings: SupervisedSettings) -> None:
         module=module,
         sampler=PolicySampler(lambda: parts.rollout.engine(model_path=start), parts.reward, phases),
         schedule=ScheduleOfResumedRun([settings.learning_rate]),
+        data=data,
         callbacks=[],
-        measured=lambda: module.metrics,
+        measured=lambda: data.bad_rows.metrics | module.metrics,
         batch_size=settings.batch_size,
         collate=list,
         processor=processor,
@@ -154,21 +161,21 @@ def _fit(parts: Parts, training: Training) -> None:
         resume=checkpoint,
     )
     finite = FiniteUpdates(run.folder, most_skipped=settings.max_skipped_steps, replay=run.replay)
-    callbacks = [interrupts, training.schedule, *training.callbacks, finite, recorder, saver]
-    trainer = lightning_trainer(settings, run.folder, callbacks)
-    data = with_verifiable_golds(parts.train_data, run.folder if trainer.is_global_zero else None)
+    begin, end = [interrupts, training.schedule, training.data.bad_rows], [finite, recorder, saver]
+    trainer = lightning_trainer(settings, run.folder, [*begin, *training.callbacks, *end])
     schedule = PromptSchedule(
-        size=len(data),
+        size=len(training.data.train),
         prompts_per_step=training.batch_size,
         steps=settings.steps,
         first_step=first_step,
         seed=run.seed,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
+        keys=training.data.order_keys,
     )
     wandb_run, complete = parts.wandb_run, False
     try:
-        trainer.fit(module, StepLoader(data, schedule, training.collate))
+        trainer.fit(module, StepLoader(training.data.train, schedule, training.collate))
         if interrupts.received is None and trainer.is_global_zero:
             products = {
                 "export": lambda: save_export(module.policy, training.processor, run.folder / "export"),
@@ -201,11 +208,12 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         table = MetricsFile(run.folder / "metrics.csv", keep_through=kept)
     validator = Validator(
         training.sampler,
-        parts.validation_data,
+        training.data.validation,
         parts.rollout.validation,
         validations,
         batch_size=settings.validation_batch_size,
         seed=run.seed,
+        bad_rows=training.data.bad_rows,
     )
     return Recorder(
         training.measured,
@@ -218,17 +226,6 @@ def _recorder(parts: Parts, training: Training, checkpoint: Path | None) -> Reco
         validate_every=settings.validate_every,
         begun=parts.begun,
     )
-
-
-def _random_model(parts: Parts, settings: SupervisedSettings) -> str:
-    """The folder of a freshly built model, whose tokenizer has read the training set's own text."""
-    folder = parts.run.folder / "initial"
-    if not (folder / "config.json").is_file():
-        pairs = (parts.train_data[index] for index in range(min(4096, len(parts.train_data))))
-        corpus = (text for problem, response in pairs for text in (problem.question, response))
-        with replacing(folder) as partial:
-            settings.build(folder=partial, corpus=corpus, seed=parts.run.seed)
-    return str(folder)
 
 
 def _write_summary(parts: Parts, training: Training, recorder: Recorder) -> None:

@@ -183,3 +183,9 @@ class RunSettings:
     resume: bool
     replay: str | None
     """The command that makes the updates again from the stored rollouts; None where none are stored."""
+    cache: Path
+    """The folder of what runs with the same data need not find out twice."""
+    min_usable_share: float
+    """Of a data set's rows; where fewer are usable, the run does not start."""
+    max_bad_rows: int
+    """Training rows that may prove bad when they are read; one more ends the run."""

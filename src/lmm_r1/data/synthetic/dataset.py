@@ -52,6 +52,9 @@ class SyntheticDataset:
         UserError: when an argument is unknown or impossible.
     """
 
+    generated = True
+    """Made by rule: golds are exact and no picture is damaged, so that nothing needs to be read before a run."""
+
     def __init__(
         self,
         split: str,
@@ -163,6 +166,9 @@ class TraceDataset:
 
     The other arguments are those of `SyntheticDataset`.
     """
+
+    generated = True
+    """See `SyntheticDataset`."""
 
     def __init__(
         self,
