@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 
+from tests.reporting import wandb_log
 from tests.running import run, run_afresh, start
 from tests.training.running import SMALL, assert_equal, checkpoint, metrics, train
 
@@ -66,7 +67,7 @@ def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_
     run = ("stage=fre", *SMALL, "algorithm=ppo", "algorithm.resampling_rounds=2", "rollout=transformers")
     # No step of it is a multiple of this; the last is saved all the same.
     train(*run, f"output_root={tmp_path / 'whole'}", "trainer.checkpoint_every=5")
-    started = start("train.py", *run, f"output_root={tmp_path}", "trainer.checkpoint_every=2")
+    started = start("train.py", *run, "logger=wandb", f"output_root={tmp_path}", "trainer.checkpoint_every=2")
     folder = tmp_path / "fre" / "latest"
     while started.process.is_alive() and not (folder / "rollouts" / "step-000000-rank-0000.parquet").exists():
         time.sleep(0.05)
@@ -74,6 +75,8 @@ def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_
     code, output = started.wait()
     assert code == 128 + signal.SIGTERM, output[-3000:]
     assert "resume=" in output
+    log = (folder / "train.log").read_text()
+    assert "stopped after step 1" in log and log.endswith("ended with exit code 143\n")
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_000001.ckpt"]
     assert not (folder / "summary.json").exists()
     train("stage=fre", "resume=latest", f"output_root={tmp_path}")
@@ -81,6 +84,8 @@ def test_a_signal_saves_and_the_run_goes_on_with_critic_and_resampling_where_it_
     whole = tmp_path / "whole" / "fre" / "latest"
     assert metrics(whole) == metrics(folder)
     first, second = checkpoint(whole, 2), checkpoint(folder, 2)
+    (uploaded,) = folder.glob("wandb/offline-run-*/*.wandb")
+    assert [row["_step"] for row in wandb_log.rows(uploaded)] == [0, 1, 2]
     assert any(name.startswith("weights.critic.") for name in first)
     assert_equal(first, second)
     # The export is the policy's alone, under the names that transformers knows.

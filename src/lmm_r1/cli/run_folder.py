@@ -29,6 +29,7 @@ HARMLESS_ON_RESUME = (
     "trainer.validation_batch_size",
     "trainer.checkpoint_every",
     "trainer.keep_checkpoints",
+    "trainer.max_skipped_steps",
     "trainer.threads",
     "algorithm.micro_batch_tokens",
     "sft.micro_batch_size",
