@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from lmm_r1.errors import UserError
+from lmm_r1.training.checkpoint_folder import checkpoint_path
+from lmm_r1.training.checkpoints import Checkpoints
 from lmm_r1.training.continuation import Conditions, ScheduleOfResumedRun, check_continuation, note_conditions
+from lmm_r1.training.interrupts import Interrupts
 from lmm_r1.training.lineage import code_fingerprint, model_fingerprint
 from lmm_r1.training.optimiser import optimiser_with_schedule
 from tests.training.updating import trainer_of
@@ -89,9 +92,6 @@ class Line(L.LightningModule):
         self.lr_schedulers().step()
         self.steps_done += 1
 
-    def on_save_checkpoint(self, checkpoint):
-        checkpoint.pop("loops")
-
     def on_load_checkpoint(self, checkpoint):
         self.steps_done = 4
 
@@ -99,11 +99,10 @@ class Line(L.LightningModule):
 def rates(folder, rate: float, steps: int, first_step: int = 0) -> list[float]:
     """The learning rates of a run of so many steps, or of its second part."""
     module = Line(rate, steps)
-    trainer = trainer_of(ScheduleOfResumedRun([rate]), max_steps=10**9)
-    data = torch.utils.data.DataLoader(torch.ones(min(steps, 4), 1))
-    saved = folder / "saved.ckpt"
-    trainer.fit(module, data, ckpt_path=saved if first_step else None, weights_only=False)
-    trainer.save_checkpoint(saved)
+    last, resume = (steps, checkpoint_path(folder, first_step)) if first_step else (4, None)
+    saver = Checkpoints(folder, Interrupts(), every=100, keep=9, steps=last, resume=resume)
+    data = torch.utils.data.DataLoader(torch.ones(4, 1))
+    trainer_of(ScheduleOfResumedRun([rate]), saver).fit(module, data)
     return module.rates
 
 

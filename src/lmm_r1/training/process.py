@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 import lightning as L
@@ -17,6 +18,8 @@ from lmm_r1.training.settings import TrainerSettings
 def prepare_process(settings: TrainerSettings, seed: int) -> None:
     """Before the model is loaded: seeds, and arithmetic on a CPU."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Of a run whose steps are all done, which has its export or report yet to make.
+    warnings.filterwarnings("ignore", message=r"Total length of .* across ranks is zero")
     L.seed_everything(seed, verbose=False)
     if settings.accelerator == "cpu":
         # Numbers too small for a normal float slow a CPU's arithmetic by an order of magnitude.

@@ -150,6 +150,8 @@ def _fit(parts: Parts, training: Training) -> None:
     run, settings, module = parts.run, parts.trainer, training.module
     checkpoint = newest_sound_checkpoint(run.folder / CHECKPOINTS) if run.resume else None
     first_step = steps_in(checkpoint) if checkpoint else 0
+    if first_step == settings.steps:
+        log.info("all %d steps are done; what is missing of export, summary and report is made", first_step)
     recorder = _recorder(parts, training, checkpoint)
     interrupts = Interrupts()
     saver = Checkpoints(
