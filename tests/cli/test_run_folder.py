@@ -153,6 +153,13 @@ def test_a_resumed_run_cannot_be_changed():
         resumed_config(STORED, composed(stage_name="mgt"), ["stage", "resume"])
 
 
+def test_a_setting_that_may_not_change_is_the_one_that_is_named():
+    other_defaults = composed(seed=0, trainer={"steps": 60, "devices": 2})
+    with pytest.raises(UserError, match=r"^trainer\.devices=2: the run to resume has trainer\.devices=1"):
+        resumed_config(STORED, other_defaults, ["resume", "trainer.devices"])
+    assert resumed_config(STORED, composed(trainer={"steps": 9, "devices": 9}), ["resume", "seed"]) == STORED
+
+
 def test_scoring_again_reads_the_reward_alone():
     stored = {"reward": {"weights": 1}, "rescore": None, "samples": 1}
     now = {"reward": {"weights": 2}, "rescore": "latest", "samples": 5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from itertools import takewhile
 from pathlib import Path
@@ -131,15 +131,20 @@ def resumed_config(stored: Config, composed: Config, overrides: Sequence[str]) -
     """The configuration to go on with: the stored one, with what may change taken from the command line.
 
     Args:
-        overrides: keys and groups given on the command line. Where they go beyond what may change, the command must
-            compose to the stored configuration: the one that started the run, repeated.
+        overrides: keys and groups given on the command line. A setting that may not change must be the stored one;
+            with groups, the command must compose to the stored configuration: the one that started the run, repeated.
 
     Raises:
         UserError: the command line contradicts the stored configuration.
     """
     given = {key for key in overrides if not key.startswith("hydra")}
-    if any(not _changeable(key) and key != "stage" for key in given):
-        _refuse_differences(stored, composed)
+    fixed = [key for key in given if not _changeable(key) and key not in ("stage", "init_from")]
+    leaves = dict(_leaves(composed))
+    settings = [key for key in fixed if key in leaves]
+    for key in settings:
+        _refuse_difference(key, lookup(stored, key), lookup(composed, key))
+    if len(settings) < len(fixed):
+        _refuse_differences(stored, composed, named_first=given)
     elif "stage" in given and composed["stage_name"] != stored["stage_name"]:
         raise UserError(f"stage={composed['stage_name']}: the run to resume is one of stage={stored['stage_name']}")
     config = deepcopy(dict(stored))
@@ -183,15 +188,20 @@ def _replace(config: dict[str, Any], key: str, value: Any) -> None:
     group[leaf] = value
 
 
-def _refuse_differences(stored: Config, composed: Config) -> None:
+def _refuse_differences(stored: Config, composed: Config, named_first: Collection[str]) -> None:
     before, now = dict(_leaves(stored)), dict(_leaves(composed))
-    for key in [*now, *before]:
+    for key in sorted([*now, *before], key=lambda key: key.split(".")[0] not in named_first):
         # The stored configuration has the folder that init_from stood for.
-        if not _changeable(key) and key != "init_from" and before.get(key) != now.get(key):
-            raise UserError(
-                f"{key}={now.get(key)}: the run to resume has {key}={before.get(key)}; give resume alone to go on "
-                "unchanged, or start a new run"
-            )
+        if not _changeable(key) and key != "init_from":
+            _refuse_difference(key, before.get(key), now.get(key))
+
+
+def _refuse_difference(key: str, before: Any, now: Any) -> None:
+    if before != now:
+        raise UserError(
+            f"{key}={now}: the run to resume has {key}={before}; give resume alone to go on unchanged, or start a new "
+            "run"
+        )
 
 
 def _leaves(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
