@@ -23,10 +23,10 @@ CODE = (
 """Each would make the file whose name is put into it."""
 
 DEAR = {
-    # What no pattern catches costs a worker its three seconds of processor time.
-    "a hard integral": r"\int_0^1 \frac{x^x \sin(x^3)}{\ln(x+2)+e^{x^2}} dx",
-    "an expansion behind a second pair of parentheses": "((x+y+z+w))^{60}",
-    "a product of expansions": "(x+y)^{90}(z+w)^{90}(x+z)^{90}",
+    # What no guard catches costs a worker its three seconds of processor time.
+    "powers of sines": r"\sin^{20}x\cos^{20}x+\sin^{20}y\cos^{20}y+\sin^{20}(x+y)\cos^{20}(x-y)",
+    "powers of tangents": r"\tan^{9}(x+y)+\tan^{9}(x-y)+\tan^{9}(2x)+\tan^{9}(3y)+\tan^{9}(4x+y)",
+    "a quotient of powers of sines": r"\frac{\sin^{9}x+\sin^{9}y}{\cos^{9}x+\cos^{9}y}+\tan^{9}(x+y)",
 }
 
 CHEAP = {
@@ -42,6 +42,31 @@ CHEAP = {
     "an exponent in a decimal": "1e999999999",
     "a negative exponent": r"10^{-999999999}",
     "a binomial of a thousand million": r"\binom{10^9}{10^8}",
+    "a tower in LaTeX's brackets": r"\left(9^9\right)^{9^9}",
+    "a tower in square brackets": "[9^9]^{9^9}",
+    "a tower in an exponent's product": r"9^{9\cdot9^{9}}",
+    "an exponent that is a sum": "2^{1+99999999}",
+    "an exponent that is a quotient": r"2^{\frac{99999999}{1}}",
+    "an exponent that is a binomial": r"9^{\binom{99}{9}}",
+    "a negative tower": "2^{-2^{30}}",
+    "a power of a number with a letter": "(2^{9999}x)^{9999}",
+    "a number in an exponent with a letter": "2^{9^{9}x}",
+    "letters in exponents of exponents": "x^{x^{x^{x}}}",
+    "a tower of constants": r"e^{e^{e^{e^{e}}}}",
+    "a power of a huge factorial": "(9999!)^{9999}",
+    "a factorial of a product": r"(9999\cdot 9999)!",
+    "a root of a huge number": r"\sqrt{2^{9999}+1}",
+    "a hard integral": r"\int_0^1 \frac{x^x \sin(x^3)}{\ln(x+2)+e^{x^2}} dx",
+    "an expansion behind a second pair of parentheses": "((x+y+z+w))^{60}",
+    "a product of expansions": "(x+y)^{90}(z+w)^{90}(x+z)^{90}",
+    "an expansion of an expansion": "((x+1)^{9}+1)^{9}",
+    "an expansion of numbers": r"(\sqrt{2}+\sqrt{3})^{9999}",
+    "an expansion of functions": r"(\cos x+\sin x)^{99}",
+    "a long division": r"\frac{x^{9999}-1}{x-1}",
+    "a sum of fractions": r"\frac{1}{x+a}+\frac{1}{x+b}+\frac{1}{x+c}+\frac{1}{x+d}+\frac{1}{x+f}",
+    "a product of sines": r"\cos x\cos 2x\cos 4x\cos 8x\cos 16x\cos 32x",
+    "a sum of ten thousand terms": r"\sum_{k=1}^{9999} k^k",
+    "a remainder that is worked out late": r"7^{9999} \mod 12",
     "an expansion": "(x+y+z+w)^{60}",
     "an expansion of a binomial": r"\left(1+x\right)^{9999}",
     "an exponent in LaTeX": r"10^{999999999}",

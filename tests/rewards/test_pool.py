@@ -23,6 +23,7 @@ from tests.running import HANG_SECONDS
 # What a worker runs travels by name, so it lives in a module that the worker can import as well.
 sys.path.insert(0, str(Path(__file__).parent))
 import hostile
+from hostile_answers import DEAR
 from processes import alive, descendants
 
 ALGEBRA = Claim("(x+1)^2", "x^2+2x+1", "math")
@@ -41,7 +42,7 @@ def test_an_endless_computation_is_killed_and_the_pool_lives(pool: VerifierPool)
 
 
 def test_the_others_of_a_batch_are_judged_beside_a_hostile_one(pool: VerifierPool) -> None:
-    hostile_claim = Claim("5", "((x+y+z+w))^{60}", "math")
+    hostile_claim = Claim("5", DEAR["powers of tangents"], "math")
     good = [Claim(f"(x+{n})^2", f"x^2+{2 * n}x+{n * n}", "math") for n in range(1, 9)]
     verdicts = pool.judge(judge_claim, [*good[:4], hostile_claim, *good[4:]])
     assert [verdict.reason for verdict in verdicts] == ["ok"] * 4 + ["timeout"] + ["ok"] * 4

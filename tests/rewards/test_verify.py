@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.errors import UserError
 from lmm_r1.rewards import verify
 from lmm_r1.rewards.verify import Claim, quick_verdict
+
+sys.path.insert(0, str(Path(__file__).parent))
+from hostile_answers import DEAR
 
 RIGHT = [
     # integers and decimals
@@ -136,7 +140,7 @@ def test_wrong_answers(gold: str, answer: str) -> None:
         ("5", "6", "wrong"),
         ("5", " ", "no_answer"),
         ("5", "hello", "unparsable"),
-        pytest.param("5", "((x+y+z+w))^{60}", "timeout", marks=pytest.mark.slow),
+        pytest.param("5", DEAR["powers of tangents"], "timeout", marks=pytest.mark.slow),
         ("5", r"\binom{10^9}{10^8}", "unparsable"),
         ("5", "1" * 600, "unparsable"),
         ("5", "9^{9^{9^9}}", "unparsable"),

@@ -83,7 +83,7 @@ _TEXT = re.compile(
     r"\s*(?:\^\s*(?:\{\s*)?(?P<power>[0-9])\s*\}?)?\s*\.?$"
 )
 _BARE = re.compile(
-    r"(?:(?<=[0-9})])|(?P<pi>(?<=\\pi)))(?P<gap>(?:\s|~|\\[ ,;:])*+)"
+    r"(?:(?<=[0-9})])|(?<=\\pi))(?P<gap>(?:\s|~|\\[ ,;:])*+)"
     r"(?P<text>(?:(?:sq|square|cu|cubic)\.?\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)"
     r"\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*$"
 )
@@ -95,13 +95,13 @@ def split_unit(text: str) -> tuple[str, str]:
     r"""The value and its unit, `""` where there is none: `5\text{ cm}`, `5 cm^2`, `5 km/h`.
 
     Whatever stands in a `\text{…}` behind a value is its unit. Bare letters are one only where the name is known, and
-    a single letter only after a space: the m of `3m` is a variable, and so is that of `\pi m`, where LaTeX wants the
-    space.
+    a single letter only behind a gap: the m of `3m` is a variable, and so is that of `2\pi m` and `\frac{1}{2} m`,
+    where LaTeX does not show the space.
     """
     if (worded := _TEXT.search(text)) is not None and text[: worded.start()].strip():
         return text[: worded.start()].rstrip(), _symbol(worded["text"], worded["power"])
     bare = _BARE.search(text)
-    if bare is not None and (len(bare["text"]) > 1 or _is_gap(bare)) and is_unit(bare["text"]):
+    if bare is not None and (len(bare["text"]) > 1 or _stands_apart(bare)) and is_unit(bare["text"]):
         return text[: bare.start()].rstrip(), _symbol(bare["text"], bare["power"])
     return text, ""
 
@@ -136,8 +136,12 @@ def is_unit(name: str) -> bool:
     return all(_singular(word) in _SYMBOL for word in name.casefold().replace(".", "").split())
 
 
-def _is_gap(bare: re.Match[str]) -> bool:
-    return "\\" in bare["gap"] if bare["pi"] is not None else bool(bare["gap"])
+def _stands_apart(unit: re.Match[str]) -> bool:
+    """Whether a reader sees a gap before the unit: a space of LaTeX's, or any behind a plain number."""
+    value = unit.string[: unit.start()].rpartition("=")[2]
+    return (
+        "\\" in unit["gap"] or "~" in unit["gap"] or (unit["gap"] != "" and re.search(r"[A-Za-z\\{}()]", value) is None)
+    )
 
 
 def _with_power(symbol: str) -> tuple[str, int]:
