@@ -20,7 +20,7 @@ help:  ## explain the targets
 
 setup: $(STAMP)  ## install into .venv (the other targets do it by themselves)
 
-$(STAMP): requirements-common.txt $(REQUIREMENTS) pyproject.toml
+$(STAMP): requirements-common.txt requirements-dev.txt $(REQUIREMENTS) pyproject.toml
 	@echo "installing the $(VARIANT) variant: $(REQUIREMENTS) (VARIANT=cpu or VARIANT=gpu chooses)"
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or name one: make setup PYTHON=…"; exit 2; }
 	@rm -f .venv/installed-*
@@ -38,7 +38,7 @@ endif
 # the project's; its functions are plain torch and run without what it asks for.
 CONFORMANCE := .venv-conformance
 VERL := verl==0.9.1
-$(CONFORMANCE)/installed: requirements-conformance.txt requirements-common.txt Makefile
+$(CONFORMANCE)/installed: requirements-conformance.txt requirements-common.txt requirements-dev.txt Makefile
 	@rm -f $@
 	@test -x $(CONFORMANCE)/bin/python || $(PYTHON) -m venv $(CONFORMANCE)
 	$(CONFORMANCE)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-conformance.txt || \
@@ -51,6 +51,9 @@ train: $(STAMP)  ## train the laptop's FRE policy, from the shipped tiny model, 
 
 test: $(STAMP)  ## run every test, the slow ones included
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+coverage: $(STAMP)  ## run every test and say which lines none of them reached (htmlcov/index.html)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=html --cov-report=term
 
 mutants: $(STAMP)  ## break the verifier in every way we know and see a test fail for each
 	$(BIN)/python tests/mutation/verifier.py
@@ -90,4 +93,4 @@ tiny: $(STAMP)  ## teach a new tiny model from random weights and put it into mo
 	  dataset.steps_share.text_lite=0.2 dataset.steps_share.vision_dominant=0.2 dataset.steps_share.vision_only=0.2
 	$(BIN)/python -m lmm_r1.models.ship outputs/sft/latest/export models/tiny
 
-.PHONY: help setup train test lint tiny mutants conformance bench
+.PHONY: help setup train test coverage lint tiny mutants conformance bench
