@@ -193,25 +193,40 @@ def test_the_random_state_of_the_process_s_own_gpu_is_kept(monkeypatch):
     set_random_state(saved, torch.device("cpu"))
 
 
-def saved_by(world: int, folder: Path, *arguments: object) -> None:
-    """Let that many processes train and save."""
+def saved_by(world: int, *arguments: object) -> list[tuple[int, str]]:
+    """Let that many processes train and save: the exit code and the output of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = str(Path(__file__).with_name("saved_by_two.py"))
     common = [str(world), str(port), *map(str, arguments)]
     started = [start(script, str(rank), *common) for rank in range(world)]
-    for code, output in [process.wait() for process in started]:
-        assert code == 0, output[-4000:]
+    return [process.wait() for process in started]
+
+
+@pytest.fixture
+def stored(make_groups, tmp_path) -> Path:
+    """The file of what is trained on."""
+    path = tmp_path / "groups.pickle"
+    path.write_bytes(pickle.dumps(make_groups(4, 3)))
+    return path
 
 
 @pytest.mark.slow
-def test_processes_share_a_checkpoint_out_and_any_number_of_them_goes_on_from_it(random_model, make_groups, tmp_path):
-    stored = tmp_path / "groups.pickle"
-    stored.write_bytes(pickle.dumps(make_groups(4, 3)))
+def test_a_disk_that_is_full_for_one_process_is_so_for_all(random_model, stored, small_disk):
+    """Room for one checkpoint with a critic, 44 MB, and not for two: whichever comes to the end of it."""
+    folder = small_disk(66) / "checkpoints"
+    for code, output in saved_by(2, random_model, stored, folder):
+        assert code == 1 and f"UnwritableError: {folder}/step_000002.ckpt cannot be written: no space left" in output
+    assert [path.name for path in folder.iterdir()] == ["step_000001.ckpt"]
+
+
+@pytest.mark.slow
+def test_processes_share_a_checkpoint_out_and_any_number_of_them_goes_on_from_it(random_model, stored, tmp_path):
 
     def run(world, name, resumed=()):
-        saved_by(world, tmp_path, random_model, stored, tmp_path / name, *resumed)
+        for code, output in saved_by(world, random_model, stored, tmp_path / name, *resumed):
+            assert code == 0, output[-4000:]
         return contents(tmp_path / name / "step_000002.ckpt")
 
     whole, half = run(2, "whole"), tmp_path / "whole" / "step_000001.ckpt"
