@@ -104,7 +104,7 @@ def test_a_start_that_fails_leaves_its_log_and_latest_where_it_was(tmp_path):
     script = str(Path(__file__).resolve().parents[2] / "train.py")
     output = run(script, "debug=tiny", *local, expect=2, folder=tmp_path)
     (failed,) = (path for path in fre.iterdir() if path.name not in ("earlier", "latest"))
-    assert sorted(path.name for path in failed.iterdir()) == ["audit.jsonl", "train.log"]
+    assert sorted(path.name for path in failed.iterdir()) == ["audit.jsonl", "bad_rows.jsonl", "train.log"]
     assert (fre / "latest").resolve() == earlier
     log = (failed / "train.log").read_text()
     (line,) = (line for line in output.splitlines() if line.startswith("error: "))

@@ -51,7 +51,7 @@ def test_of_a_start_that_fails_the_log_is_kept(earlier, tmp_path, fault, caplog)
         raise fault
     assert sorted(path.name for path in folder.iterdir()) == ["audit.jsonl", "train.log"]
     assert latest(folder) == earlier
-    assert "now keeps its log alone" in caplog.text
+    assert "now keeps its log and what it lists of the data" in caplog.text
 
 
 def test_what_was_in_the_folder_before_is_not_touched(tmp_path):

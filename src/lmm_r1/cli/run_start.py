@@ -1,4 +1,4 @@
-"""The start of a run: `latest` moves once it has begun, and of a start that fails its log alone is kept."""
+"""The start of a run: `latest` moves once it has begun, and of a start that fails no more than its log and its lists is kept."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ OF_NO_USE = (
     "rollouts",
     "validation",
     "checkpoints",
+    "checks",
     "wandb",
     LOCK_FILE,
 )
-"""What a run that has not begun may have made, and nobody needs. Its logs and the list of unusable rows stay."""
+"""What a run that has not begun may have made, and nobody needs. Its logs and the lists of unusable rows stay."""
 
 
 @contextmanager
@@ -72,4 +73,6 @@ def _clear(folder: Path, before: set[str]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    log.warning("the run had not begun: %s keeps its log alone, and latest means the run before", folder)
+    log.warning(
+        "the run had not begun: %s keeps its log and what it lists of the data, and latest means the run before", folder
+    )
