@@ -1,4 +1,4 @@
-"""The start of a run: `latest` moves once it has begun, and of a start that fails no more than its log and its lists is kept."""
+"""The start of a run: `latest` moves once it has begun; of a start that fails its log and lists alone are kept."""
 
 from __future__ import annotations
 
