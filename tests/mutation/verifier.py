@@ -36,6 +36,7 @@ HOSTILE = "test_hostile.py::"
 CASES = "test_mathematics_cases.py::"
 CHOICES = "test_choice_statement.py::"
 NOTATION = "test_notation_cases.py::test_notation"
+SETS = "test_real_sets.py::"
 FORMAT = "test_extract_and_format.py"
 
 MUTATIONS = [
@@ -403,6 +404,63 @@ MUTATIONS = [
         "text",
         "the sentence before a long remark is read",
         FORMAT,
+    ),
+    # sets of real numbers
+    Mutation(
+        "answers/real_sets.py",
+        "return left.high_closed or right.low_closed if",
+        "return True if",
+        "a union that leaves out a point does not close up",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/real_sets.py",
+        "return piece.low_closed and piece.high_closed if",
+        "return True if",
+        "an open interval of no length is empty",
+        "test_real_sets.py::test_in_order_the_set_is_the_same_and_its_parts_lie_apart",
+    ),
+    Mutation(
+        "answers/conditions.py",
+        "if comma and not pieces",
+        "if not pieces",
+        '"and" is not "or"',
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/conditions.py",
+        "    if len(names) > 1:\n",
+        "    if False:\n",
+        "a condition has one variable",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/conditions.py",
+        '["=" in relation or relation[2:3] == "e" for relation in relations]',
+        "[True for relation in relations]",
+        "an end that is left out is open",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/conditions.py",
+        "    if turned_round(interval):\n        raise _NoSetError\n",
+        "",
+        "an interval that ends before it begins is none",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/mathematics.py",
+        "if expected.name and given.name and expected.name != given.name:",
+        "if False:",
+        "another variable's inequality is another answer",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    Mutation(
+        "answers/guards.py",
+        "return _PAIR.fullmatch(given) is not None and not _COLLECTION.search(expected)",
+        "return False",
+        "an interval of one point is no value",
+        SETS + "test_a_set_is_the_same_however_it_is_written",
     ),
     # before the parser
     Mutation(
@@ -1055,7 +1113,7 @@ MUTATIONS = [
         "test_answer_types.py::test_set",
     ),
     Mutation(
-        "answers/interval.py",
+        "answers/real_sets.py",
         "gold[2:] == answer[2:] and",
         "",
         "an open end is not closed",

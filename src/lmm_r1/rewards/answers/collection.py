@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from lmm_r1.rewards.answers.brackets import MOST_ELEMENTS, cleaned, elements, enclosed, matched
+from lmm_r1.rewards.answers.condition_words import means_a_set
+from lmm_r1.rewards.answers.conditions import parse_set
+from lmm_r1.rewards.answers.interval import judge_interval, judge_own_interval
 from lmm_r1.rewards.answers.mathematics import judge_gold, quick_reason
 from lmm_r1.rewards.answers.tolerance import judge_value
 from lmm_r1.rewards.claim import Claim
@@ -16,8 +19,11 @@ _CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or
 def judge_set(claim: Claim) -> str:
     r"""Whether both have the same elements in any order: `\{1, 2\}`, `{2,1}`, and the bare lists "1, 2" and "1 and 2".
 
-    `\pm 2` is two elements, and repeating one changes nothing. A tuple or an interval is no set.
+    `\pm 2` is two elements, and repeating one changes nothing. A tuple or an interval is no set. Where the gold is a
+    condition on real numbers, `\{x \mid x > 2\}`, so may the answer be.
     """
+    if means_a_set(claim.gold) and parse_set(claim.gold) is not None:
+        return judge_interval(claim)
     expected, given = set_elements(claim.gold), set_elements(claim.answer)
     return _judged(claim, expected, given, lambda: matched(expected, given, _same(claim)))
 
@@ -35,6 +41,8 @@ def judge_tuple(claim: Claim) -> str:
 
 def judge_own_set(claim: Claim) -> str:
     """Whether the gold is a set whose elements all parse."""
+    if means_a_set(claim.gold) and parse_set(claim.gold) is not None:
+        return judge_own_interval(claim)
     return _judged_gold(set_elements(claim.gold))
 
 

@@ -20,6 +20,8 @@ _OPERATION = re.compile(
     r"\\(?:i*int|oint|sum|prod|lim)(?![a-z])|\\[dt]?frac\s*\{?\s*(?:d|\\partial)\s*\}?\s*\{\s*(?:d|\\partial\s*)[a-z]"
 )
 _VALUE_AT = re.compile(r"\s*([A-Za-z])\(\s*([+-]?[0-9.]+)\s*\)\s*=")
+_PAIR = re.compile(r"\s*(?:\\left\s*)?\[[^,;\[\]]*[,;][^,;\[\]]*\]\s*")
+_COLLECTION = re.compile(r"[,;<>|]|\\(?:leq?|geq?|in|pm|begin|cup|mathbb)(?![A-Za-z])")
 _TUPLE = re.compile(r"(?:\\left)?\s*[(\[]")
 _SET = re.compile(r"(?:\\left)?\s*\\\{")
 
@@ -35,7 +37,7 @@ def hopeless(text: str) -> bool:
 
 def differs_in_form(expected: str, given: str) -> bool:
     """Whether the two cannot be the same although math_verify may say so."""
-    guards = (lists_for_a_value, loose_numbers, set_for_a_tuple, other_place, open_operation)
+    guards = (lists_for_a_value, loose_numbers, set_for_a_tuple, other_place, open_operation, interval_for_a_value)
     return any(guard(expected, given) for guard in guards)
 
 
@@ -64,6 +66,11 @@ def other_place(expected: str, given: str) -> bool:
 def open_operation(expected: str, given: str) -> bool:
     """An integral, a sum or a limit where the gold has none: whoever writes the question again has not answered it."""
     return _OPERATION.search(given) is not None and _OPERATION.search(expected) is None
+
+
+def interval_for_a_value(expected: str, given: str) -> bool:
+    """`[5, 5]` where 5 is wanted: math_verify takes an interval of one point for the point."""
+    return _PAIR.fullmatch(given) is not None and not _COLLECTION.search(expected)
 
 
 def commas(text: str) -> int:

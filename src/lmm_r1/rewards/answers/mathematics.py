@@ -15,12 +15,15 @@ from lmm_r1.rewards.answers.amounts import split_currency
 from lmm_r1.rewards.answers.announcement import ANNOUNCEMENT
 from lmm_r1.rewards.answers.choice import choice_letter, stated_letter
 from lmm_r1.rewards.answers.cleaning import cleaned, column_as_tuple, semicolons_as_commas, without_percent
+from lmm_r1.rewards.answers.condition_words import means_a_set
+from lmm_r1.rewards.answers.conditions import parse_set
 from lmm_r1.rewards.answers.equality import compare_gold, equal
 from lmm_r1.rewards.answers.guards import LONGEST_EXPRESSION, LONGEST_RESPONSE, differs_in_form, hopeless
 from lmm_r1.rewards.answers.markup import bare, boxed_contents
 from lmm_r1.rewards.answers.number import exact_number, plain_number
 from lmm_r1.rewards.answers.programs import UNCLEAR_LOGARITHM
-from lmm_r1.rewards.answers.statement import stated_expression
+from lmm_r1.rewards.answers.real_sets import infinity, is_numeric, same_pieces
+from lmm_r1.rewards.answers.statement import final_statement, stated_expression
 from lmm_r1.rewards.answers.units import is_weight, same_unit, split_degrees, split_unit, unit_ratio
 from lmm_r1.rewards.extract import last_answer
 
@@ -73,6 +76,8 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
     if (letter := choice_letter(gold)) is not None:
         return "ok" if letter == stated_letter(answer) else "wrong"
     expected, given = stated_expression(_closed(gold)), stated_expression(answer)
+    if (reason := _judge_sets((gold, expected), (answer, given), percent)) is not None:
+        return reason
     if not expected or not given or len(given) > LONGEST_EXPRESSION:
         return "unparsable"
     if (quick := quick_reason(expected, given, percent)) is not None:
@@ -80,10 +85,36 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
     return _judge_expressions(cleaned(expected), cleaned(given), percent)
 
 
+def _judge_sets(gold: tuple[str, str | None], answer: tuple[str, str | None], percent: str) -> str | None:
+    """The verdict on two sets of real numbers, each a text and the expression that it states; None for anything else.
+
+    Only where one of them can mean nothing else: `(1, 2)` and `(1, 2)` may be points.
+    """
+    if not means_a_set(gold[0]) and not means_a_set(answer[0]):
+        return None
+    expected, given = (
+        next(filter(None, map(parse_set, (final_statement(bare(text)), stated or ""))), None)
+        for text, stated in (gold, answer)
+    )
+    if expected is None or given is None:
+        return None
+    if expected.name and given.name and expected.name != given.name:
+        return "wrong"
+    if same_pieces(
+        expected.pieces, given.pieces, lambda one, other: judge_mathematics(one, other, percent=percent) == "ok"
+    ):
+        return "ok"
+    # Where letters stand in the ends, algebra may know more.
+    return "wrong" if is_numeric(expected.pieces) and is_numeric(given.pieces) else None
+
+
 def judge_gold(gold: str) -> str:
     """Whether a gold parses and equals itself, without the short cut that the same text is the same answer."""
     if plain_number(gold) is not None:
         return "ok"
+    if means_a_set(gold) and (found := parse_set(stated_expression(gold) or "")) is not None:
+        ends = [end for piece in found.pieces for end in piece[:2] if infinity(end) is None]
+        return next((reason for end in ends if (reason := judge_gold(end)) != "ok"), "ok")
     expected = cleaned(stated_expression(gold) or "")
     if not expected or hopeless(expected):
         return "unparsable"
