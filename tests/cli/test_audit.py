@@ -52,6 +52,23 @@ def test_the_whole_file_is_audited_and_a_validation_file_too(problems, tmp_path,
     assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 1
 
 
+def test_the_golds_of_a_data_set_of_ones_own_are_audited(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_rows.py").write_text(
+        "from lmm_r1.types import Problem\n"
+        "class Rows:\n"
+        "    def __len__(self): return 3\n"
+        "    def __getitem__(self, index): return Problem(str(index), '?', ('7', 'blue', '1/0')[index])\n"
+    )
+    (tmp_path / "dataset").mkdir()
+    part = "{_target_: my_rows.Rows}"
+    (tmp_path / "dataset" / "mine.yaml").write_text(f"train: {part}\nvalidation: {part}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    audit(["dataset=mine", f"hydra.searchpath=[file://{tmp_path}]"], tmp_path / "audit.jsonl")
+    listed = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(row["row"], row["outcome"]) for row in listed] == [(2, "retyped"), (3, "dropped")] * 2
+    assert "my_rows.Rows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [

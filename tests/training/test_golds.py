@@ -129,12 +129,12 @@ def test_another_gold_type_rule_or_judge_is_another_audit(tmp_path, monkeypatch)
 
 
 def test_losing_most_golds_stops_the_run_unless_that_is_allowed(tmp_path):
-    solutions = [f"She had {n}, so in the end there were {n + 4}. #### {n + 4}" for n in range(5)]
-    data = local(tmp_path, "5", "6", *solutions)
+    broken = [f"{n} \\frac{{" for n in range(5)]
+    data = local(tmp_path, "5", "6", *broken)
     listing = BadRowsFile(tmp_path / "bad_rows.jsonl")
     message = (
         r"^training data, .*: 5 of 7 rows cannot be used: gold that does not verify .* \(5: line 3, 4, .*; "
-        r"line 3: .*She had 0.*"
+        r"line 3: .*0 \\frac\{.*"
         r"dataset\.answer_pattern.*min_usable_share=0\.29"
     )
     with pytest.raises(UserError, match=message):

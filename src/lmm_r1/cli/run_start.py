@@ -24,6 +24,7 @@ OF_NO_USE = (
     "initial",
     "rollouts",
     "validation",
+    "checks",
     "checkpoints",
     "checks",
     "wandb",

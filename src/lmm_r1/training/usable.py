@@ -13,7 +13,7 @@ from lmm_r1.evaluation.bad_rows import BAD_ROWS, BadRowsFile
 from lmm_r1.evaluation.checked import askable_problems, checked_problems
 from lmm_r1.rollout.askable import prompt_check
 from lmm_r1.training.bad_rows import BadRows
-from lmm_r1.training.golds import with_verifiable_golds
+from lmm_r1.training.golds import UsableProblems, with_verifiable_golds
 from lmm_r1.training.settings import RolloutSettings, RunSettings
 from lmm_r1.types import Problem
 
@@ -31,7 +31,7 @@ class UsableData:
     @property
     def order_keys(self) -> list[str] | None:
         """What `PromptSchedule` orders the training set by; None for problems that are made by rule."""
-        return self.train.order_keys() if hasattr(self.train, "order_keys") else None
+        return self.train.order_keys() if isinstance(self.train, UsableProblems) else None
 
 
 def usable_data(
