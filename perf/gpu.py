@@ -165,7 +165,14 @@ class Plan:
                 for size in (small, workload):
                     asked = self._problems(size)
                     experience = experience_of(asked, size, self.processor)
-                    yield PlannedBatch(asked, [], experience, size, attention, checkpointing, counts=size is workload)
+                    yield PlannedBatch(
+                        asked,
+                        experience=experience,
+                        workload=size,
+                        attention=attention,
+                        checkpointing=checkpointing,
+                        counts=size is workload,
+                    )
 
     def _steps(self, workload: Workload, seed: int) -> Iterator[PlannedBatch]:
         rollout = self._rollout(workload, seed)
