@@ -633,8 +633,8 @@ MUTATIONS = [
     ),
     Mutation(
         "answers/bases.py",
-        'return _canonical(digits, base) if _is_numeral(digits, base) else number[0]',
-        'return _canonical(digits, base)',
+        'if not _is_numeral(number["digits"], number["base"]):',
+        "if False:",
         'twice A_1 is no numeral',
         NOTATION,
     ),

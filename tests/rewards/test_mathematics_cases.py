@@ -19,8 +19,9 @@ CASES = [
 ]
 
 DISAGREEMENTS_WITH_MATH_V = {
-    # The label wants the bare 2 where the box says 2 ft; (√3/49)^6 is called equal to 7^3 / (2^12 · 13^2), and is not.
-    "gemini_pro_cot": {"2208", "2825"},
+    # The label wants the bare 2 where the box says 2 ft, and the bare 4 where it says 4 cm^2; (√3/49)^6 is called equal
+    # to 7^3 / (2^12 · 13^2), and is not.
+    "gemini_pro_cot": {"1212", "2208", "2825"},
     # 1/55 is called equal to 1/60.
     "qwen_vl_max_cot": {"2827"},
     # The label wants the bare 17.5 where the box says 17.5 cm^2; 1/3 is called equal to (3^1008 - 1) / 3^1009.

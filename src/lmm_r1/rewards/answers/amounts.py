@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_DOLLARS = {"US": "usd", "CA": "cad", "AU": "aud", "NZ": "nzd", "HK": "hkd", "C": "cad", "A": "aud", "S": "sgd"}
+_DOLLARS = {
+    "USD": "usd",
+    "CAD": "cad",
+    "AUD": "aud",
+    "US": "usd",
+    "CA": "cad",
+    "AU": "aud",
+    "NZ": "nzd",
+    "HK": "hkd",
+    "C": "cad",
+    "A": "aud",
+    "S": "sgd",
+}
 _SIGNS = {"$": "dollar", "€": "euro", "£": "gbp", "¥": "¥", "￥": "¥", "₹": "rupee", "₩": "krw", "₽": "rub"}
 _SIGNS |= {"₺": "lira", "₪": "shekel", "₫": "dong", "฿": "baht", "₱": "peso", "₦": "naira", "₴": "hryvnia"}
 _COMMANDS = {"pounds": "gbp", "textsterling": "gbp", "euro": "euro", "texteuro": "euro", "yen": "¥", "textyen": "¥"}
@@ -28,8 +40,9 @@ _IN_SPEECH = re.compile(
 _MAY_BE_IN_SPEECH = re.compile(rf"\$|\\|{_CODE}|dollar")
 _US_DOLLARS = re.compile(r"\b(?:US|U\.S\.|American)\s+dollars?\b")
 
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "万": 4, "萬": 4, "亿": 8, "億": 8}
-_WORD = "thousand|million|billion|trillion"
+_SCALES = {"hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "bn": 9, "trillion": 12}
+_SCALES |= {"万": 4, "萬": 4, "亿": 8, "億": 8}
+_WORD = "hundred|thousand|lakh|million|crore|billion|(?<=\\s)bn|trillion"
 _SCALED = re.compile(
     rf"(?<![\w.,/^}}])(?P<number>[0-9]+(?:,[0-9]{{3}})*+(?:\.[0-9]+)?){_SPACE}(?:(?P<word>{_WORD})s?\b|(?P<sign>[万萬亿億]))",
     re.IGNORECASE,
@@ -42,7 +55,8 @@ def split_currency(text: str) -> tuple[str, str]:
     if text[-1:].isdigit() and text[:1].isdigit():
         return text, ""
     if (found := _PREFIX.match(text)) is not None:
-        return found["sign"] + text[found.end() :], _unit(found["text"] or found["plain"])
+        amount, behind = split_currency(found["sign"] + text[found.end() :])
+        return amount, behind or _unit(found["text"] or found["plain"])
     if (found := _SUFFIX.search(text)) is not None:
         return text[: found.start()], _unit(found["plain"])
     return text, ""

@@ -70,7 +70,7 @@ def _written(number: re.Match[str]) -> str:
     base, digits = _NAMED.get(base, base), groups["digits"]
     if base == "16":
         digits = digits.upper()
-    return _canonical(digits, base) if _is_numeral(digits, base) else number[0]
+    return _canonical(digits, base)
 
 
 def _is_numeral(digits: str, base: str) -> bool:

@@ -12,7 +12,12 @@ scripts beyond U+FFFF.
 
 
 def _table() -> dict[int, str]:
-    table = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x066B: ".", 0x066C: ","}
+    table = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {
+        0x3000: " ",
+        0x066A: "%",
+        0x066B: ".",
+        0x066C: ",",
+    }
     for first, last in _RANGES:
         for code in range(first, last):
             character = chr(code)
@@ -20,8 +25,9 @@ def _table() -> dict[int, str]:
                 table[code] = str(digit)
             elif unicodedata.name(character, "").startswith(("ROMAN NUMERAL", "SMALL ROMAN NUMERAL")):
                 table[code] = unicodedata.normalize("NFKC", character)
-    mathematical = map(chr, range(0x1D400, 0x1D800))
-    table |= {ord(character): unicodedata.normalize("NFKC", character) for character in mathematical}
+    # Mathematical alphabets, and small forms such as the plus sign U+FE62.
+    for character in map(chr, (*range(0x1D400, 0x1D800), *range(0xFE50, 0xFE6C))):
+        table[ord(character)] = unicodedata.normalize("NFKC", character)
     return table | dict.fromkeys(map(ord, _DASHES), "-")
 
 

@@ -18,6 +18,9 @@ _JUXTAPOSED = re.compile(
     rf"|(?:(?<![\w^_.])[0-9]+(?:\.[0-9]+)?|(?<![\^_])\([0-9.]+\))\s*(?={_BRACKET}|\\[dt]?binom)"
     rf"|\)\s*(?={_FACTOR}|[0-9])"
 )
+_ROOT_ARGUMENT = re.compile(
+    r"(\\sqrt\s*(?:\[[^\[\]]*\])?)\s*(\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|(?<=\])[0-9A-Za-z])"
+)
 _MINUTES = re.compile(
     r"([0-9]+)\s*\^\s*\{?\s*\\circ\s*\}?\s*([0-9]+)\s*(?:'(?!')|\^\s*\{?\s*\\prime\s*\}?)(?:\s*([0-9]+)\s*(?:''|\"))?"
 )
@@ -43,7 +46,8 @@ def cleaned(text: str) -> str:
     text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text) if "matrix" not in text else text
     text = re.sub(r"\\(?:mathrm|operatorname)\s*\{\s*([ei])\s*\}", r"\1", text)
     text = re.sub(r"\\q?quad(?![a-z])|\\quad", " ", text)
-    text = re.sub(r"\{\s*-\s*\}|-\\[,;:! ]", "-", text)
+    text = re.sub(r"(?:\\text\s*)?\{\s*-\s*\}|-(?:\\[,;:! ]|~)", "-", text)
+    text = _ROOT_ARGUMENT.sub(r"\1{\2}", text)
     text = with_latex_functions(text.replace("\\fbox", "\\boxed")).replace("*", r"\cdot ")
     text = re.sub(r"(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi ", text)
     text = _with_primes(text)
@@ -55,6 +59,7 @@ def cleaned(text: str) -> str:
     # math_verify would read `2(3)`, `3\binom{5}{2}` and `\frac{4}{2}\frac{1}{3}` as mixed numbers: an integer and more.
     text = _JUXTAPOSED.sub(lambda factor: factor[0].rstrip() + r"\cdot ", text)
     text = as_symbols(text)
+    text = _with_both_signs(text)
     # "Area $=9.4$" states 9.4.
     return _LEADING_EQUALS.sub("", _before_approximation(text).strip())
 
@@ -84,6 +89,13 @@ def semicolons_as_commas(text: str) -> str:
         separates = character == ";" and depth == 0 and text[index - 1 : index] != "\\"
         pieces.append("," if separates else character)
     return "".join(pieces)
+
+
+def _with_both_signs(text: str) -> str:
+    r"""`\frac{1\pm i}{2}` as a list of two; math_verify knows the sign between terms alone."""
+    if text.count(r"\pm") != 1 or text[: text.index(r"\pm")].count("{") == text[: text.index(r"\pm")].count("}"):
+        return text
+    return ", ".join(re.sub(r"\\pm(?![a-z])\s*", sign, text) for sign in "+-")
 
 
 def _with_primes(text: str) -> str:

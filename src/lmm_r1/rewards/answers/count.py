@@ -30,7 +30,7 @@ _SENTENCE = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[\s.,;:!?()\"'$。，]")
 _CHANGES_THE_COUNT = re.compile(
     r"\b(?:about|almost|approximately|approx|around|roughly|nearly|circa|some|several|at|more|less|fewer|greater|over|"
     r"under|between|to|or|and|not|never|minus|negative|plus|times|half|quarter|third|dozens?|couple|pairs?|hundreds?|"
-    r"thousands?|millions?|billions?|trillions?|percent|point|maybe|perhaps|possibly|either|neither|no|isn't|aren't)\b",
+    r"thousands?|millions?|billions?|trillions?|bn|lakhs?|crores?|percent|point|maybe|perhaps|possibly|either|neither|no|isn't|aren't)\b",
     re.IGNORECASE,
 )
 

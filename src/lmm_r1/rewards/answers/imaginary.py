@@ -46,6 +46,10 @@ def _is_linear(expression: object) -> bool:
 
 
 def _is_not_real(expression: object) -> bool:
+    from sympy import Expr
+
+    if not isinstance(expression, Expr):
+        return any(map(_is_not_real, expression.args))
     return not expression.free_symbols and expression.doit().is_extended_real is False
 
 

@@ -96,11 +96,11 @@ _ROOT = re.compile(r"√\s*(?:([0-9]+(?:\.[0-9]+)?|[^\W\d_])|)")
 def in_latex(text: str) -> str:
     r"""The text with `2¹⁰` as `2^{10}`, `2½` as `2\frac{1}{2}`, `x₁` as `x_{1}`, `³√5` as `\sqrt[3]{5}`, and so on.
 
-    A digit in a circle is a digit where it stands alone.
+    A number in a circle or in brackets is a number where it stands alone.
     """
     if text.isascii():
         return text
-    if len(text) == 1 and unicodedata.decomposition(text).startswith("<circle>"):
+    if "①" <= text <= "⒛" and len(text) == 1:
         return unicodedata.normalize("NFKC", text)
     text = _WRITTEN_FRACTION.sub(_fraction, text)
     text = _INDEXED_ROOT.sub(lambda root: rf"\sqrt[{root[1].translate(_PLAIN)}]√", text)

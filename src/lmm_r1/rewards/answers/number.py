@@ -9,7 +9,8 @@ from lmm_r1.rewards.answers.amounts import split_currency
 from lmm_r1.rewards.answers.markup import bare
 
 _GROUPED = re.compile(
-    r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:,|\s*\{\s*,\s*\}|,\s*\\!\s*|\\,|\\!|\\ |[\u00a0\u2009\u202f])[0-9]{3}(?![0-9]))+"
+    r"(?<![0-9.,'’])[1-9][0-9]{0,2}"
+    r"(?:(?:,|\s*\{\s*,\s*\}|,\s*\\!\s*|\\,|\\!|\\ |[\u00a0\u2009\u202f'’])[0-9]{3}(?![0-9]))+"
 )
 _MERE_COMMAS = re.compile(r"[0-9,]*")
 _SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")

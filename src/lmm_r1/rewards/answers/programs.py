@@ -3,6 +3,7 @@ r"""Functions as programs and calculators write them, put into LaTeX: `4*exp(-2*
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from lmm_r1.rewards.answers.brackets import elements
 
@@ -50,18 +51,30 @@ _NAME = re.compile(
     r"(?=\(|\s*[\^\\|]|(?<=sin|cos|tan|log)\s?[0-9(]|(?<=ln)\s?[0-9(]|\s?[A-Za-z](?![A-Za-z]))"
 )
 _LETTER = re.compile(rf"(?<![\\A-Za-z{{])({GREEK})(?![A-Za-z}}])")
+_BASE = re.compile(r"(?<![\\A-Za-z])log(?=\s?_)")
+_EXPONENT = re.compile(
+    r"\^\s*(?:\{\s*([+-]?[0-9]{0,9}\.[0-9]{1,9})\s*\}|([+-]?[0-9]{0,9}\.[0-9]{1,9}|[+-][0-9]+)(?![0-9]))"
+)
 _INFINITY = re.compile(r"(?<![\\A-Za-z0-9])oo(?![A-Za-z0-9])")
 
 
 def with_latex_functions(text: str) -> str:
     r"""The expression with `sqrt(x)` as `\sqrt{x}`, `x**(n+1)` as `x^{n+1}`, `sin x` as `\sin x`, and so on."""
-    text = text.replace("**", "^")
+    text = _EXPONENT.sub(_exponent, text.replace("**", "^"))
     if re.search(r"[A-Za-z]{2}|\^\s*\(", text) is None:
         return text
     text = _IN_TEXT.sub(r"\1", _MODULE.sub("", text))
-    text = _without_calls(text)
+    text = _BASE.sub(r"\\log", _without_calls(text))
     text = _NAME.sub(lambda name: _BEFORE[name[1]] + " ", text)
     return _INFINITY.sub(r"\\infty ", text if _LETTER.fullmatch(text) else _LETTER.sub(r"\\\1 ", text))
+
+
+def _exponent(exponent: re.Match[str]) -> str:
+    """In braces, and exact: sympy's decimals are rounded."""
+    value = Fraction(exponent[1] or exponent[2])
+    sign = "-" if value < 0 else ""
+    whole = value.denominator == 1
+    return f"^{{{value}}}" if whole else rf"^{{{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}}}"
 
 
 def _without_calls(text: str) -> str:

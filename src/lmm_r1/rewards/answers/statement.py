@@ -26,7 +26,7 @@ from lmm_r1.rewards.answers.spans import (
     sentence_from,
     without_formulas,
 )
-from lmm_r1.rewards.answers.units import is_unit
+from lmm_r1.rewards.answers.units import is_unit, split_unit
 
 _BROKEN_INLINE = re.compile(r"(?:(?<![\\$])\$|\\\()[ \t]*\n[^$]*(?:\$|\\\))")
 _MARK = re.compile(r"(?<!#)####(?!#)")
@@ -66,7 +66,7 @@ _SPEECH = re.compile(r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)*|[\s.,;:?!$€£¥₹²�
 _ODD = re.compile(r"[^\x00-\x7f²³]")
 _CHANGES_THE_VALUE = re.compile(
     r"\b(?:not|no|nor|or|and|between|than|least|most|greater|less|more|fewer|minus|negative|half|third|quarter|"
-    r"times|dozen|hundred|thousand|million|billion|trillion|squared|cubed|over|plus|divided|root|pi|sqrt|sin|cos|tan|"
+    r"times|dozen|hundred|thousand|million|billion|trillion|bn|lakh|crore|squared|cubed|over|plus|divided|root|pi|sqrt|sin|cos|tan|"
     r"log|ln|exp|inf|infinity|alpha|beta|theta|sum|infinite|factorial|except|excluding|cannot|wrong|incorrect)\b|n['’]t\b|[不没非百千万亿半]|[π∞√]",
     re.IGNORECASE,
 )
@@ -182,7 +182,7 @@ def _stated_in_sentence(sentence: str) -> str | None:
             return _formula_in_clause(clause)
         if (number := number_among_words(clause)) is not None:
             return number
-        if not _is_prose(clause) and re.search(r"[0-9]", clause):
+        if not _is_prose(split_unit(bare(clause))[0]) and re.search(r"[0-9]", clause):
             return bare(clause)
     return None
 

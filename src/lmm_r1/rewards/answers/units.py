@@ -87,6 +87,7 @@ _BARE = re.compile(
     r"(?P<text>(?:(?:sq|square|cu|cubic)\.?\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)"
     r"\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*$"
 )
+_TRAILING_GAP = re.compile(r"(?:\s|~|\\[,;:!]|(?<!\\)\\(?:\s|$))+$")
 _WEIGHT = re.compile(r"(?:[0-9]|[})]\s*|\\[dt]?frac\s*[0-9]\s*[0-9]\s*)(?:mg|gm)$")
 _DEGREES = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})\s*$")
 
@@ -99,7 +100,7 @@ def split_unit(text: str) -> tuple[str, str]:
     where LaTeX does not show the space.
     """
     if (worded := _TEXT.search(text)) is not None and text[: worded.start()].strip():
-        return text[: worded.start()].rstrip(), _symbol(worded["text"], worded["power"])
+        return _TRAILING_GAP.sub("", text[: worded.start()]), _symbol(worded["text"], worded["power"])
     bare = _BARE.search(text)
     if bare is not None and (len(bare["text"]) > 1 or _stands_apart(bare)) and is_unit(bare["text"]):
         return text[: bare.start()].rstrip(), _symbol(bare["text"], bare["power"])
