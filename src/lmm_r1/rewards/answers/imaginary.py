@@ -1,7 +1,7 @@
 r"""Complex numbers: where `i` is the imaginary unit, `\frac{1}{2-i}` is `\frac{2+i}{5}`.
 
 math_verify reads `i` as a variable, which is right where it counts terms: `i` is left one where it stands in an index
-or under a sum, where the gold has a power of it, and where only the gold has it.
+or under a sum, and where the gold has a power of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def with_imaginary_unit(texts: tuple[str, str], parsed: tuple[object, object]) -
     if not (isinstance(expected, Basic) and isinstance(given, Basic)):
         return None
     if _has_unit(expected):
-        meant = _is_linear(expected) and (_has_unit(given) or _is_not_real(given))
+        meant = _is_linear(expected)
     else:
         meant = not expected.free_symbols and {symbol.name for symbol in given.free_symbols} == {"i"}
     return (_replaced(expected), _replaced(given)) if meant else None
@@ -43,14 +43,6 @@ def _is_linear(expression: object) -> bool:
         return True
     above_and_below = expression.together().as_numer_denom()
     return all(not part.is_polynomial(unit) or degree(part, unit) <= 1 for part in above_and_below)
-
-
-def _is_not_real(expression: object) -> bool:
-    from sympy import Expr
-
-    if not isinstance(expression, Expr):
-        return any(map(_is_not_real, expression.args))
-    return not expression.free_symbols and expression.doit().is_extended_real is False
 
 
 def _replaced(expression: object) -> object:

@@ -86,8 +86,6 @@ def _without_calls(text: str) -> str:
         written = _call(call, text[call.end() : end])
         if written is None:
             continue
-        if text[end + 1 :].lstrip().startswith("^") and not call["power"]:
-            written = rf"\left({written}\right)"
         text = text[: call.start()] + written + text[end + 1 :]
     return text
 

@@ -81,8 +81,6 @@ def times(one: Size, other: Size) -> Size:
     letters, degree = one.letters | other.letters, one.degree + other.degree
     if letters > one.letters and sum(letter.startswith("function") for letter in letters) > MOST_FUNCTIONS_IN_A_PRODUCT:
         raise TooLargeError
-    if one.terms > 1 < other.terms and one.terms * other.terms > 10 * MOST_TERMS:
-        raise TooLargeError
     return _checked(
         Size(
             digits=one.digits + other.digits,
