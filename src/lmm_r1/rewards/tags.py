@@ -6,6 +6,7 @@ import html
 import re
 import sys
 import unicodedata
+from functools import lru_cache
 
 THINKING = ("think", "thinking", "thought", "thoughts", "reason", "reasoning", "analysis", "reflection", "scratchpad")
 """Tags that models put around their thinking."""
@@ -25,6 +26,8 @@ _INVISIBLE = re.compile(
 )
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What is invisible in ASCII; this is much faster than `_INVISIBLE`."""
 _MARK = "".join(re.escape(chr(code)) for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code)))
 _LONG_RUN_OF_MARKS = re.compile(f"([{_MARK}]{{30}})[{_MARK}]+")
 
@@ -50,16 +53,18 @@ def honest_tags(text: str, *names: str) -> list[re.Match[str]] | None:
     shows tags that are not there as written: whoever hides a tag means two readers to see two answers.
     """
     written = _named(_WRITTEN, text, names)
-    if text.isascii() and "&" not in text and _INVISIBLE.search(text) is None:
-        plain = text
-    else:
-        plain = visible(normalized(text))
-        if len(_named(_WRITTEN, plain, names)) != len(written):
-            return None
-    exact = [tag for tag in written if _SQUEEZED.fullmatch(_SPACE_OR_BACKSLASH.sub("", tag.group()))]
-    if len(_named(_SQUEEZED, _SPACE_OR_BACKSLASH.sub("", plain), names)) > len(exact):
+    plain, squeezed = _looked_through(text)
+    if plain is not text and len(_named(_WRITTEN, plain, names)) != len(written):
         return None
-    return written
+    exact = [tag for tag in written if _SQUEEZED.fullmatch(_SPACE_OR_BACKSLASH.sub("", tag.group()))]
+    return written if len(_named(_SQUEEZED, squeezed, names)) <= len(exact) else None
+
+
+@lru_cache(maxsize=1)  # a response is looked through for its thinking and for its answer, one after the other
+def _looked_through(text: str) -> tuple[str, str]:
+    """The text without its disguises, and that without space and backslashes as well."""
+    plain = text if text.isascii() and "&" not in text and not _CONTROL.search(text) else visible(normalized(text))
+    return plain, _SPACE_OR_BACKSLASH.sub("", plain)
 
 
 def end_of_thinking(text: str) -> int | None:
