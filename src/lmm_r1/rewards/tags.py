@@ -64,7 +64,7 @@ def honest_tags(text: str, *names: str) -> list[re.Match[str]] | None:
 def _looked_through(text: str) -> tuple[str, str]:
     """The text without its disguises, and that without space and backslashes as well."""
     plain = text if text.isascii() and "&" not in text and not _CONTROL.search(text) else visible(normalized(text))
-    return plain, _SPACE_OR_BACKSLASH.sub("", plain)
+    return plain, _SPACE_OR_BACKSLASH.sub("", plain) if "<" in plain else ""
 
 
 def end_of_thinking(text: str) -> int | None:
