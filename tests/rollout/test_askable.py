@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lmm_r1.data.local import LocalDataset
 from lmm_r1.disk_cache import DiskCache
 from lmm_r1.errors import BadRowError
-from lmm_r1.rollout.askable import AskableProblems, PromptCheck, bad_places, prompt_check, unaskable
+from lmm_r1.rollout.askable import AskableProblems, PromptCheck, bad_places, most_tokens, prompt_check, unaskable
 from lmm_r1.rollout.outlines import location_of, outlined
 from lmm_r1.types import Problem
 
@@ -78,6 +80,13 @@ def test_a_prompt_may_be_as_long_as_the_engine_allows_and_no_longer(data, proces
     for length, fits in ((whole + 8, True), (whole + 7, False)):
         (fault,) = PromptCheck(processor, None, 8, length, 1).faults([data.outline(4)])
         assert (fault is None) == fits
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_no_text_has_more_tokens_than_is_reckoned_with(processor, text):
+    for each in (text, "\u0958\ufb2c\U0001d160" + text):
+        assert len(processor.tokenizer(each)["input_ids"]) <= most_tokens(each)
 
 
 def test_a_data_set_of_ones_own_is_read_for_what_it_asks(check):

@@ -45,12 +45,17 @@ class PromptCheck:
     def faults(self, outlines: Sequence[Outline]) -> list[BadRowError | None]:
         """For each problem why it cannot be asked, or None."""
         rendered = [self._rendered(outline) for outline in outlines]
-        texts = [text for text, _ in rendered if isinstance(text, str)]
-        lengths = iter([len(ids) for ids in self.processor.tokenizer(texts)["input_ids"]] if texts else ())
-        return [
-            text if isinstance(text, BadRowError) else self._length_fault(outline.problem, next(lengths) + visual)
-            for (text, visual), outline in zip(rendered, outlines, strict=True)
-        ]
+        doubtful = [text for text, visual in rendered if isinstance(text, str) and not self._surely_fits(text, visual)]
+        lengths = iter([len(ids) for ids in self.processor.tokenizer(doubtful)["input_ids"]] if doubtful else ())
+        found: list[BadRowError | None] = []
+        for (text, visual), outline in zip(rendered, outlines, strict=True):
+            if isinstance(text, BadRowError):
+                found.append(text)
+            elif self._surely_fits(text, visual):
+                found.append(None)
+            else:
+                found.append(self._length_fault(outline.problem, next(lengths) + visual))
+        return found
 
     def fingerprint(self) -> str:
         """SHA-256 over all that decides what `faults` finds."""
@@ -82,13 +87,25 @@ class PromptCheck:
         except BadRowError as error:
             return error, 0
 
+    def _surely_fits(self, text: str, visual: int) -> bool:
+        """Whether even a token for each byte would fit, which spares the tokenizer most prompts."""
+        return self.max_model_len is None or most_tokens(text) + visual + self.max_new_tokens <= self.max_model_len
+
     def _length_fault(self, problem: Problem, length: int) -> BadRowError | None:
         try:
-            if self.max_model_len is not None:
-                check_length(problem, length, self.max_new_tokens, self.max_model_len)
+            check_length(problem, length, self.max_new_tokens, self.max_model_len)
         except BadRowError as error:
             return error
         return None
+
+
+def most_tokens(text: str) -> int:
+    """A bound on what a byte-level tokenizer, such as Qwen's, makes of a text: each token has a byte at least.
+
+    It composes characters first (NFC), by which a text in UTF-8 becomes three times as long at the most (Unicode's
+    normalization FAQ, "maximum expansion factors").
+    """
+    return len(text.encode()) * (1 if text.isascii() else 3)
 
 
 def prompt_check(model_path: str, engine: Mapping[str, Any], max_new_tokens: int) -> PromptCheck:
