@@ -135,14 +135,14 @@ def test_losing_most_golds_stops_the_run_unless_that_is_allowed(tmp_path):
     message = (
         r"^training data, .*: 5 of 7 rows cannot be used: gold that does not verify .* \(5: line 3, 4, .*; "
         r"line 3: .*0 \\frac\{.*"
-        r"dataset\.answer_pattern.*min_usable_share=0\.29"
+        r"dataset\.answer_pattern.*min_usable_share=0\.285$"
     )
     with pytest.raises(UserError, match=message):
         with_verifiable_golds(data, tmp_path, least=0.5, listing=listing)
     # It is listed all the same, for whoever mends it.
     assert [row.line for row in listing.rows] == [3, 4, 5, 6, 7]
     assert len((tmp_path / "bad_rows.jsonl").read_text().splitlines()) == 5
-    assert len(with_verifiable_golds(data, tmp_path, least=0.28)) == 2
+    assert len(with_verifiable_golds(data, tmp_path, least=0.285)) == 2
 
 
 def test_rows_that_cannot_be_asked_go_with_those_that_cannot_be_judged(tmp_path, caplog):

@@ -79,7 +79,7 @@ def test_a_part_that_lost_most_of_its_rows_ends_the_start(tmp_path, random_model
     good, bad = local(tmp_path, TRAIN[0]), local(tmp_path, TRAIN[0], TRAIN[1], TRAIN[1], name="long")
     with pytest.raises(UserError, match=r"^training data, .*long\.jsonl: 2 of 3 rows .*too long \(2: line 2, 3\)"):
         usable_data(settings(tmp_path), *arguments, bad, good)
-    with pytest.raises(UserError, match=r"^validation data, .*min_usable_share=0\.33"):
+    with pytest.raises(UserError, match=r"^validation data, .*min_usable_share=0\.333"):
         usable_data(settings(tmp_path), *arguments, good, bad)
     assert ("validation", 2) in listed(tmp_path / "run")
 

@@ -197,7 +197,8 @@ class LocalDataset:
     def _slice(self, entries: list[Entry], start: int, stop: int | None) -> list[Entry]:
         """The entries to take. Of the bad rows those that stand before one of them, or at the end, are kept."""
         first, last = SLICE_KEYS.get(self.group, ("start", "stop"))
-        bounds = f"{self.group}.{first}={start}, {self.group}.{last}={stop} of {self.path}"
+        end = "null" if stop is None else stop
+        bounds = f"{self.group}.{first}={start}, {self.group}.{last}={end} of {self.path}"
         if start < 0 or (stop is not None and stop < 0):
             raise UserError(f"{bounds}: count rows from 0, not from the end")
         taken = entries[start:stop]

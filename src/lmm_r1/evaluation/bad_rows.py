@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,8 +105,8 @@ class BadRowsFile:
         cure = f"mend them, or what {group}.answer_type and {group}.answer_pattern say of them"
         said = f"{part} data, {bad[0].file}: {len(bad)} of {total} rows cannot be used: {_by_reason(bad)}"
         if total - len(bad) < max(1, least * total):
-            left = (total - len(bad)) / total
-            rest = f"or go on with the rest by min_usable_share={left:.2g}" if left else "nothing is left"
+            left = math.floor(1000 * (total - len(bad)) / total) / 1000
+            rest = f"or go on with the rest by min_usable_share={left:g}" if total > len(bad) else "nothing is left"
             raise UserError(f"{said}; line {bad[0].line}: {one_line(bad[0].detail or bad[0].reason)}; {cure}; {rest}")
         if self.path is not None:
             log.warning("%s; listed in %s", said, self.path)
