@@ -37,6 +37,7 @@ CASES = "test_mathematics_cases.py::"
 CHOICES = "test_choice_statement.py::"
 NOTATION = "test_notation_cases.py::test_notation"
 SETS = "test_real_sets.py::"
+FORMS = "test_form_cases.py::"
 FORMAT = "test_extract_and_format.py"
 
 MUTATIONS = [
@@ -461,6 +462,126 @@ MUTATIONS = [
         "return False",
         "an interval of one point is no value",
         SETS + "test_a_set_is_the_same_however_it_is_written",
+    ),
+    # forms of an answer
+    Mutation(
+        "answers/vectors.py",
+        '({"column", "row"}, {"transposed", "row"}, {"plain unit", "tuple"})',
+        "()",
+        "a column is no row",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/vectors.py",
+        'return None if any("&" in row for row in rows) else Vector',
+        "return Vector",
+        "a matrix is no vector",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/vectors.py",
+        "and not {0, 1} <= set(places)",
+        "and False",
+        "i alone is a complex number",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/vectors.py",
+        "all(map(same, first, second))",
+        "True",
+        "vectors have the same elements",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/sequences.py",
+        '    if gold.opening and answer.opening and gold.opening != answer.opening:\n        return "wrong"\n',
+        "",
+        "a set with dots is no tuple",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/sequences.py",
+        'return "ok" if _unspaced(expected) == _unspaced(given) else "wrong"',
+        "return None",
+        "dots are not left to algebra",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/sequences.py",
+        "    if len(shorter) < 3 or 0 in longer:\n",
+        "    if 0 in longer:\n",
+        "two terms make no geometric progression",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/sequences.py",
+        "len(shorter) > 1 and len(steps) == 1",
+        "len(shorter) > 1",
+        "dots hide the terms that the shown ones make plain",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/sequences.py",
+        "return _written_out(*hidden) == _numbers(shown) is not None",
+        "return _written_out(*hidden) is not None",
+        "what is written out is the sequence",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        'return None if remark is None or _may_be_left_out(remark, body, answer[0]) else "wrong"',
+        "return None",
+        "a remark that selects may not be left out",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        "and not any(map(means_a_set, bodies))",
+        "and True",
+        "the integers above 2 are not all numbers above 2",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        'return None if len(kinds) == 1 or kinds <= _FREE or (kinds <= _PLAIN and "any" in kinds) else "wrong"',
+        "return None",
+        "two remarks restrict alike",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        "    if not _equal(abs(step), abs(other_step)):\n        return False\n",
+        "",
+        "multiples of 6 are not those of 3",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        "return shift.denominator == 1 if",
+        "return True if",
+        "a shift by a part of the step is another set",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        "(step, values[3]) if step and steps_alike",
+        "(step, values[3]) if step",
+        "squares are no multiples",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/remarks.py",
+        "text if old == new or _letter(new).search(text) else",
+        "text if old == new else",
+        "a letter that is taken is given to no other",
+        FORMS + "test_an_answer_may_have_another_form_but_no_other_meaning",
+    ),
+    Mutation(
+        "answers/statement.py",
+        'return _statement(body) if remark.is_free else f"{_statement(body)} {remark.words}"',
+        "return _statement(body)",
+        "what restricts a box behind it counts",
+        FORMS + "test_a_remark_is_read_in_a_response_too",
     ),
     # before the parser
     Mutation(

@@ -9,7 +9,9 @@ from lmm_r1.rewards.answers.condition_words import means_a_set
 from lmm_r1.rewards.answers.conditions import parse_set
 from lmm_r1.rewards.answers.interval import judge_interval, judge_own_interval
 from lmm_r1.rewards.answers.mathematics import judge_gold, quick_reason
+from lmm_r1.rewards.answers.sequences import has_dots, judge_sequences, terms
 from lmm_r1.rewards.answers.tolerance import judge_value
+from lmm_r1.rewards.answers.vectors import parse_vector, prepared, same_vector
 from lmm_r1.rewards.claim import Claim
 
 _EMPTY = re.compile(r"\\emptyset|\\varnothing|∅")
@@ -24,12 +26,22 @@ def judge_set(claim: Claim) -> str:
     """
     if means_a_set(claim.gold) and parse_set(claim.gold) is not None:
         return judge_interval(claim)
+    if (reason := judge_sequences(claim.gold, claim.answer, _same(claim))) is not None:
+        return "wrong" if cleaned(claim.answer).startswith(("(", "[")) else reason
     expected, given = set_elements(claim.gold), set_elements(claim.answer)
     return _judged(claim, expected, given, lambda: matched(expected, given, _same(claim)))
 
 
 def judge_tuple(claim: Claim) -> str:
-    """Whether both have the same elements in the same order: `(1, 2)`, or bare as "1, 2"; `[1, 2]` is no tuple."""
+    r"""Whether both have the same elements in the same order: `(1, 2)`, or bare as "1, 2"; `[1, 2]` is no tuple.
+
+    A vector may be written as vectors are: `\langle 1, 2\rangle`, as a column, or with i, j and k.
+    """
+    if (reason := judge_sequences(claim.gold, claim.answer, _same(claim))) is not None:
+        return "wrong" if cleaned(claim.answer).startswith(("{", "\\{", "[")) else reason
+    vectors = parse_vector(prepared(claim.gold)), parse_vector(prepared(claim.answer))
+    if None not in vectors:
+        return "ok" if same_vector(*vectors, _same(claim)) else "wrong"
     expected, given = tuple_elements(claim.gold), tuple_elements(claim.answer)
     return _judged(
         claim,
@@ -43,12 +55,17 @@ def judge_own_set(claim: Claim) -> str:
     """Whether the gold is a set whose elements all parse."""
     if means_a_set(claim.gold) and parse_set(claim.gold) is not None:
         return judge_own_interval(claim)
+    if has_dots(claim.gold):
+        return _judged_gold(terms(claim.gold))
     return _judged_gold(set_elements(claim.gold))
 
 
 def judge_own_tuple(claim: Claim) -> str:
     """Whether the gold is a tuple whose elements all parse."""
-    return _judged_gold(tuple_elements(claim.gold))
+    if has_dots(claim.gold):
+        return _judged_gold(terms(claim.gold))
+    vector = parse_vector(prepared(claim.gold))
+    return _judged_gold(tuple_elements(claim.gold) if vector is None else [*vector.elements])
 
 
 def set_elements(text: str) -> list[str] | None:

@@ -7,6 +7,7 @@ positive and exploits it, while a false negative only slows it down.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -23,10 +24,14 @@ from lmm_r1.rewards.answers.markup import bare, boxed_contents
 from lmm_r1.rewards.answers.number import exact_number, plain_number
 from lmm_r1.rewards.answers.programs import UNCLEAR_LOGARITHM
 from lmm_r1.rewards.answers.real_sets import infinity, is_numeric, same_pieces
+from lmm_r1.rewards.answers.remarks import Remark, judge_remarks, renamed, same_multiples, split_remark
+from lmm_r1.rewards.answers.sequences import has_dots, judge_sequences, terms
 from lmm_r1.rewards.answers.statement import final_statement, stated_expression
 from lmm_r1.rewards.answers.units import is_weight, same_unit, split_degrees, split_unit, unit_ratio
+from lmm_r1.rewards.answers.vectors import judge_vectors
 from lmm_r1.rewards.extract import last_answer
 
+Remarked = tuple[str, Remark | None]
 _NO_MATHEMATICS = re.compile(r"[^0-9\\]*", re.ASCII)
 _ONLY_DIGITS = re.compile(r"[0-9\s.,;]*")
 
@@ -75,6 +80,9 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
             return quick
     if (letter := choice_letter(gold)) is not None:
         return "ok" if letter == stated_letter(answer) else "wrong"
+    remarked = split_remark(gold), split_remark(answer)
+    if any(remark for _, remark in remarked):
+        return _judge_remarked(*remarked, percent)
     expected, given = stated_expression(_closed(gold)), stated_expression(answer)
     if (reason := _judge_sets((gold, expected), (answer, given), percent)) is not None:
         return reason
@@ -82,7 +90,34 @@ def judge_mathematics(gold: str, answer: str, choices: tuple[str, ...] = (), per
         return "unparsable"
     if (quick := quick_reason(expected, given, percent)) is not None:
         return quick
+    for judge in (judge_sequences, judge_vectors):
+        if (reason := judge(expected, given, _same(percent))) is not None:
+            return reason
     return _judge_expressions(cleaned(expected), cleaned(given), percent)
+
+
+def _same(percent: str) -> Callable[[str, str], bool]:
+    """Whether two parts of an answer are the same."""
+    return lambda gold, answer: judge_mathematics(gold, answer, percent=percent) == "ok"
+
+
+def _judge_remarked(gold: Remarked, answer: Remarked, percent: str) -> str:
+    """The verdict on two answers of which one says what its letters are."""
+    if (reason := judge_remarks(gold, answer)) is not None:
+        return reason
+    (expected, letters), (given, others) = gold, answer
+    given = renamed(given, others, letters)
+    reason = judge_mathematics(expected, given, percent=percent)
+    if (
+        reason == "wrong"
+        and letters
+        and others
+        and letters.kind == others.kind == "integer"
+        and len(letters.names) == 1
+    ):
+        sides = stated_expression(expected), stated_expression(given)
+        return "ok" if None not in sides and same_multiples(*sides, letters.names[0]) else "wrong"
+    return reason
 
 
 def _judge_sets(gold: tuple[str, str | None], answer: tuple[str, str | None], percent: str) -> str | None:
@@ -100,9 +135,7 @@ def _judge_sets(gold: tuple[str, str | None], answer: tuple[str, str | None], pe
         return None
     if expected.name and given.name and expected.name != given.name:
         return "wrong"
-    if same_pieces(
-        expected.pieces, given.pieces, lambda one, other: judge_mathematics(one, other, percent=percent) == "ok"
-    ):
+    if same_pieces(expected.pieces, given.pieces, _same(percent)):
         return "ok"
     # Where letters stand in the ends, algebra may know more.
     return "wrong" if is_numeric(expected.pieces) and is_numeric(given.pieces) else None
@@ -115,7 +148,12 @@ def judge_gold(gold: str) -> str:
     if means_a_set(gold) and (found := parse_set(stated_expression(gold) or "")) is not None:
         ends = [end for piece in found.pieces for end in piece[:2] if infinity(end) is None]
         return next((reason for end in ends if (reason := judge_gold(end)) != "ok"), "ok")
-    expected = cleaned(stated_expression(gold) or "")
+    if (remarked := split_remark(gold))[1] is not None:
+        return judge_gold(remarked[0])
+    stated = stated_expression(gold) or ""
+    if has_dots(stated) and (shown := terms(stated)) is not None:
+        return next((reason for term in shown if (reason := judge_gold(term)) != "ok"), "ok")
+    expected = cleaned(stated)
     if not expected or hopeless(expected):
         return "unparsable"
     value, _ = without_percent(split_degrees(_split_unit(expected)[0])[0])

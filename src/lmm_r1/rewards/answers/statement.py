@@ -17,6 +17,7 @@ from lmm_r1.rewards.answers.markup import bare
 from lmm_r1.rewards.answers.notation import in_latex
 from lmm_r1.rewards.answers.number import without_separators
 from lmm_r1.rewards.answers.programs import FUNCTIONS, GREEK
+from lmm_r1.rewards.answers.remarks import split_remark
 from lmm_r1.rewards.answers.spans import (
     formulas_of,
     joined,
@@ -77,8 +78,16 @@ def final_statement(text: str) -> str:
 
     The last boxes; or what a later "final answer is", `####` or line "Answer: …" announces; else what the last "answer
     is" or `####` announces; else the last formula with no number behind it; else the whole text, or of a long one the
-    last sentence with a formula or digit. Boxes or formulas joined by "and", "or" or a comma are one list.
+    last sentence with a formula or digit. Boxes or formulas joined by "and", "or" or a comma are one list. A remark at
+    the end that restricts the letters of a box or formula stays with it.
     """
+    body, remark = split_remark(text)
+    if remark is None or not (formulas_of(text) or last_boxes(body)):
+        return _statement(text)
+    return _statement(body) if remark.is_free else f"{_statement(body)} {remark.words}"
+
+
+def _statement(text: str) -> str:
     boxes = last_boxes(text)
     announced = _announced(text)
     if boxes:
