@@ -35,7 +35,7 @@ _PREFIX = re.compile(rf"(?P<sign>[+-]?)\s*(?:{_IN_TEXT}|(?P<plain>{_CURRENCY})){
 _SUFFIX = re.compile(rf"(?<=[0-9}}]){_SPACE}(?P<plain>{_CURRENCY})$")
 _IN_SPEECH = re.compile(
     rf"(?<![\w\\])(?:{_IN_TEXT}|(?P<plain>{_NAMED}|\\\$)){_SPACE}"
-    r"(?P<amount>[0-9]+(?:(?:,|\{,\})[0-9]{3})*+(?:\.[0-9]+)?)(?![0-9A-Za-z])"
+    r"(?P<amount>[0-9]+(?:(?:,|\{,\})[0-9]{3})*+(?:\.[0-9]+)?)(?![0-9A-Za-z]|[.,][0-9]|\s*(?:[-!^*/+(_=\\]|[A-Za-z]\s*$))"
 )
 _MAY_BE_IN_SPEECH = re.compile(rf"\$|\\|{_CODE}|dollar")
 _US_DOLLARS = re.compile(r"\b(?:US|U\.S\.|American)\s+dollars?\b")
