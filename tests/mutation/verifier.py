@@ -282,15 +282,15 @@ MUTATIONS = [
     ),
     Mutation(
         "tags.py",
-        "        if len(_named(_WRITTEN, plain, names)) != len(written):\n            return None\n",
+        "    if plain is not text and len(_named(_WRITTEN, plain, names)) != len(written):\n        return None\n",
         "",
         "a disguised tag spoils the answer",
         FORMAT,
     ),
     Mutation(
         "tags.py",
-        '    if len(_named(_SQUEEZED, _SPACE_OR_BACKSLASH.sub("", plain), names)) > len(exact):\n        return None\n',
-        "",
+        "return written if len(_named(_SQUEEZED, squeezed, names)) <= len(exact) else None",
+        "return written",
         "a tag torn apart spoils the answer",
         FORMAT,
     ),
