@@ -118,8 +118,9 @@ def test_values_and_their_gradients_are_those_of_separate_sequences(critic, proc
         (values * weights).sum().backward()
         gradients.append({name: p.grad.clone() for name, p in critic.named_parameters() if p.grad is not None})
         critic.zero_grad()
-    torch.testing.assert_close(ours, expected[:, :longest], rtol=1e-5, atol=1e-5)
-    assert difference(*gradients) <= 1e-5
+    # Sums in another order: up to 1.4e-5 apart was seen, by the number of threads.
+    torch.testing.assert_close(ours, expected[:, :longest], rtol=1e-4, atol=1e-4)
+    assert difference(*gradients) <= 1e-4
 
 
 def test_the_critic_learns_the_returns(random_model, banned, experience):
