@@ -918,7 +918,7 @@ MUTATIONS = [
         'if "answer" in text.lower():',
         'if False:',
         'no fraction is picked out of words',
-        NOTATION,
+        "test_notation_cases.py::test_no_fraction_is_picked_out_of_words",
     ),
     # mathematics: form
     Mutation(

@@ -10,6 +10,7 @@ import pytest
 
 from lmm_r1.answer_rules import AnswerRules
 from lmm_r1.rewards import verify
+from lmm_r1.rewards.answers.equality import equal
 
 CASES = [
     json.loads(line)
@@ -26,6 +27,11 @@ def test_notation(case: dict) -> None:
     rules = AnswerRules(relative_tolerance=case.get("relative_tolerance", 0.0))
     verdict = verify(case["gold"], case["answer"], case["answer_type"], rules=rules)
     assert verdict.correct is case["correct"], verdict.reason
+
+
+def test_no_fraction_is_picked_out_of_words() -> None:
+    """math_verify looks for one behind "answer" where it cannot read the whole."""
+    assert equal(r"\frac{1}{2}", r"the answer is ]\frac{1}{2}|2") == "unparsable"
 
 
 def test_every_kind_has_right_and_wrong_answers_and_none_stands_twice() -> None:
