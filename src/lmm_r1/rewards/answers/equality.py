@@ -11,7 +11,6 @@ from lmm_r1.rewards.answers.real_values import equal_as_reals
 
 _RELATIVE_TOLERANCE = 2e-6
 _RELATION = re.compile(r"(?<![<>!:\\])=|\\(?:leq?|geq?|neq?|lt|gt|in|approx|equiv|sim)(?![a-zA-Z])|[<>]")
-_OPEN_PAIR = re.compile(r"\s*(?:\\left\s*)?\([^(),]*,[^(),]*\)\s*")
 _NAME = re.compile(
     r"\s*(?:\\?[A-Za-z]+(?:_\w|_\{[^{}]*\})?(?:'|\([^()]*\))?|\\text\s*\{[^{}]*\}|\([A-Za-z](?:,\s*[A-Za-z])+\)"
     r"|\|[A-Z]+\||[A-Z]:[A-Z]|\\angle\s*[A-Z]+)\s*"
@@ -21,9 +20,6 @@ _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|\\(?:alpha|beta|gamma|theta|lamb
 
 def equal(expected: str, given: str) -> str:
     """`"ok"`, `"wrong"` or `"unparsable"`. The gold comes first: math_verify is not symmetric."""
-    if _OPEN_PAIR.fullmatch(expected) and _RELATION.findall(given) in (["<", "<"], [r"\lt", r"\lt"]):
-        # `(1, 2)` as an interval: math_verify reads an inequality as one only where it is the gold.
-        return _compare(given, expected)
     given_parts = _value_parts(expected, given)
     if given_parts is None:
         return "wrong"

@@ -45,7 +45,10 @@ def sentence_from(text: str, blotted: str, start: int) -> str:
     while start < len(text) and text[start] in " *\n\t":
         start += 1
     end = _SENTENCE_END.search(blotted, start)
-    return text[start : end.start() if end else len(text)].strip(" *\n\t")
+    if end is None:
+        return text[start:].strip(" *\n\t")
+    formula_ends = blotted[end.start()] == "." != text[end.start()]  # with a full stop before its closing dollar
+    return text[start : end.end() if formula_ends else end.start()].strip(" *\n\t")
 
 
 def without_formulas(text: str) -> str:
